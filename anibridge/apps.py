@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class AniBridgeConfig(AppConfig):
+    name = "anibridge"
+    verbose_name = "AniBridge"

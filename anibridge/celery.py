@@ -1,0 +1,77 @@
+"""The Celery application: queues, heartbeats, and parking of running jobs when a worker stops."""
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, signals
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anibridge.settings")
+
+app = Celery("anibridge")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+logger = logging.getLogger(__name__)
+
+
+@signals.setup_logging.connect
+def _keep_logging(**_: Any) -> None:
+    """Celery would replace the handlers; ours from the settings stay."""
+    from logging.config import dictConfig
+
+    from django.conf import settings
+
+    dictConfig(settings.LOGGING)
+
+
+def prepare_broker() -> None:
+    """Create the filesystem broker's folders; the transport itself does not."""
+    from django.conf import settings
+
+    for folder in ("data_folder_in", "control_folder"):
+        if path := settings.CELERY_BROKER_TRANSPORT_OPTIONS.get(folder):
+            Path(path).mkdir(parents=True, exist_ok=True)
+
+
+@signals.worker_ready.connect
+def _worker_ready(sender: Any, **_: Any) -> None:
+    from downloads.heartbeats import Pulse
+
+    queues = sorted(queue.name for queue in sender.task_consumer.queues)
+    for queue in queues:
+        Pulse(f"{sender.hostname}/{queue}", queue).start()
+
+
+@signals.beat_init.connect
+def _beat_init(sender: Any, **_: Any) -> None:
+    import socket
+
+    from downloads.heartbeats import Pulse
+
+    Pulse(f"beat@{socket.gethostname()}", "beat").start()
+
+
+@signals.worker_shutting_down.connect
+def _park(sender: Any, **_: Any) -> None:
+    """Give the running jobs back instead of finishing them: the downloads see it within a second or two.
+
+    In a thread of its own, since this is called from a signal handler in the worker's main process.
+    """
+
+    def park() -> None:
+        from django.db import connection
+
+        from downloads import transitions
+
+        try:
+            parked = transitions.park(str(sender))
+            if parked:
+                logger.info("%s is stopping: %d downloads back in the queue", sender, parked)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=park, name="park")
+    thread.start()

@@ -1,0 +1,45 @@
+"""Secrets that AniBridge makes for itself: written once, readable by their owner only."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def api_key() -> str:
+    """A new API key: 40 hexadecimal digits, since the *arrs paste keys into URLs unescaped."""
+    return secrets.token_hex(20)
+
+
+def password() -> str:
+    """A new password that a person can type."""
+    return secrets.token_urlsafe(15)
+
+
+def load_or_create(path: Path, make: Callable[[], str]) -> str:
+    """The secret in `path`; made there (0600) when it is missing.
+
+    Safe when several processes start at once: the first to link its file wins, the others read it.
+    Raises OSError when the folder cannot be written.
+    """
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # mkstemp creates the file with 0600, so the secret is never readable by others, not even briefly.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(make() + "\n")
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        except OSError:  # some network file systems have no hard links
+            Path(temporary).replace(path)
+            return path.read_text(encoding="utf-8").strip()
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path.read_text(encoding="utf-8").strip()

@@ -1,0 +1,107 @@
+"""How long transfers learn that they should stop.
+
+`cancellation` is a context of the running thread (or task). Code that waits calls `tick` at least once a
+second; the guarded sockets of `anibridge.lib.http` do. Contexts may be nested: all of them count.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import monotonic
+
+STEP = 0.5
+"""Seconds that anything waits before it looks up again."""
+
+
+@dataclass(slots=True)
+class _Scope:
+    parent: "_Scope | None"
+    check: Callable[[], None]
+    every: float
+    looked: float = 0.0
+    stopped: BaseException | None = None
+
+
+_current: ContextVar[_Scope | None] = ContextVar("anibridge_watch", default=None)
+
+
+@contextmanager
+def cancellation(check: Callable[[], None], *, every: float = STEP) -> Iterator[None]:
+    """Within the context, transfers call `check` at least once a second and stop when it raises.
+
+    It is called no more often than `every` seconds, so it may ask a database.
+
+    The exception cannot get lost: it is remembered, every later step of the context raises it again, and
+    the context itself ends with it, even where a library on the way wrapped or swallowed it.
+    """
+    scope = _Scope(parent=_current.get(), check=check, every=every)
+    token = _current.set(scope)
+    try:
+        yield
+    except BaseException as error:
+        # An exit of the interpreter goes first; anything else after a stop is only its echo.
+        if scope.stopped is None or error is scope.stopped or not isinstance(error, Exception):
+            raise
+        raise scope.stopped from None
+    else:
+        if scope.stopped is not None:
+            raise scope.stopped
+    finally:
+        _current.reset(token)
+
+
+def tick() -> None:
+    """Raises what the surrounding contexts want raised. Cheap enough for every block of a transfer."""
+    now = monotonic()
+    scope = _current.get()
+    while scope is not None:
+        if scope.stopped is not None:
+            raise scope.stopped
+        if now - scope.looked >= scope.every:
+            scope.looked = now
+            try:
+                scope.check()
+            except BaseException as error:
+                scope.stopped = error
+                raise
+        scope = scope.parent
+
+
+def stopped() -> BaseException | None:
+    """What a check of the surrounding contexts has raised already, if any has."""
+    scope = _current.get()
+    while scope is not None:
+        if scope.stopped is not None:
+            return scope.stopped
+        scope = scope.parent
+    return None
+
+
+def pause(seconds: float) -> None:
+    """Sleeps, but looks up often enough to be stopped."""
+    until = monotonic() + seconds
+    while (left := until - monotonic()) > 0:
+        tick()
+        time.sleep(min(left, STEP))
+
+
+class Throttle:
+    """Keeps a transfer at `rate` bytes a second; None lets it run. Bursts are a second at most."""
+
+    def __init__(self, rate: int | None) -> None:
+        self._rate = rate
+        self._due = monotonic()
+
+    @property
+    def portion(self) -> int:
+        """How many bytes to take at once so that the pauses between them stay short."""
+        return max(1024, self._rate // 8) if self._rate else 1 << 20
+
+    def passed(self, count: int) -> None:
+        """Call after `count` bytes: waits until they fit the rate."""
+        if not self._rate:
+            return
+        self._due = max(self._due, monotonic() - 1.0) + count / self._rate
+        pause(self._due - monotonic())

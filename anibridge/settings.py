@@ -1,0 +1,287 @@
+"""Settings: one file, everything that differs between installations is a variable (see README).
+
+A bad value stops the start; all bad ones are named at once.
+"""
+
+import re
+import zoneinfo
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from environs import EnvValidationError, FileAwareEnv, validate
+
+from anibridge.lib import secrets
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+env = FileAwareEnv(eager=False, strip_whitespace=True)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+
+
+@env.parser_for("size")
+def _size(value: str) -> int:
+    """Bytes, with an optional unit: `10MB`, `512KiB`, `0`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?(?:/S)?\s*", str(value).upper())
+    if not match:
+        raise ValueError("must be a number of bytes such as 500000, 500KB or 10MB")
+    return int(float(match[1]) * _UNITS[match[2] or ""])
+
+
+def _one_of(*choices: str) -> Any:
+    return validate.OneOf(choices, error="is not one of the known values")
+
+
+# --- What the operator decides -------------------------------------------------------------------
+DATA_DIR = env.path("ANIBRIDGE_DATA_DIR", Path("data"))
+DOWNLOAD_DIR = env.path("ANIBRIDGE_DOWNLOAD_DIR", None)
+HOST = env.str("ANIBRIDGE_HOST", "127.0.0.1")
+PORT = env.int("ANIBRIDGE_PORT", 8000, validate=validate.Range(min=1, max=65535))
+PUBLIC_URL = env.str("ANIBRIDGE_PUBLIC_URL", "")
+WEB_WORKERS = env.int("ANIBRIDGE_WEB_WORKERS", 2, validate=validate.Range(min=1, max=64))
+WEB_THREADS = env.int("ANIBRIDGE_WEB_THREADS", 8, validate=validate.Range(min=1, max=256))
+ADMIN_USER = env.str("ANIBRIDGE_ADMIN_USER", "admin", validate=validate.Length(min=1, max=150))
+DEMO = env.bool("ANIBRIDGE_DEMO", False)
+DEMO_PORT = env.int("ANIBRIDGE_DEMO_PORT", 8001, validate=validate.Range(min=1, max=65535))
+LOG_LEVEL = env.str(
+    "ANIBRIDGE_LOG_LEVEL", "INFO", validate=_one_of("DEBUG", "INFO", "WARNING", "ERROR")
+)
+TIME_ZONE = env.str("TZ", "UTC", validate=_one_of(*zoneinfo.available_timezones()))
+_secret_key = env.str("ANIBRIDGE_SECRET_KEY", "")
+_api_key = env.str("ANIBRIDGE_API_KEY", "")
+_admin_password = env.str("ANIBRIDGE_ADMIN_PASSWORD", "")
+_database_url = env.str("DATABASE_URL", "")
+_broker_url = env.str("CELERY_BROKER_URL", "")
+
+CATALOGUE_SITES = env.list("CATALOGUE_SITES", None)
+SITE_BASE_URLS = {
+    site: env.str(f"{site.upper()}_BASE_URL", "") for site in ("aniworld", "sto", "megakino", "demo")
+}
+DOWNLOAD_CONCURRENCY = env.int("DOWNLOAD_CONCURRENCY", 3, validate=validate.Range(min=1, max=64))
+DOWNLOAD_RATE_LIMIT = env.size("DOWNLOAD_RATE_LIMIT", "0")
+DOWNLOAD_RETRIES = env.int("DOWNLOAD_RETRIES", 3, validate=validate.Range(min=0, max=20))
+PROVIDER_ORDER = env.list(
+    "PROVIDER_ORDER",
+    ["VOE", "Filemoon", "Streamtape", "Vidmoly", "Doodstream", "LoadX", "Luluvdo", "Vidoza"],
+)
+AVAILABILITY_TTL_HOURS = env.float(
+    "AVAILABILITY_TTL_HOURS", 24, validate=validate.Range(min=0.01, max=24 * 365)
+)
+SEARCH_BUDGET_SECONDS = env.float(
+    "SEARCH_BUDGET_SECONDS", 5, validate=validate.Range(min=0.5, max=90)
+)
+OUTBOUND_ALLOWED_PRIVATE_HOSTS = env.list("OUTBOUND_ALLOWED_PRIVATE_HOSTS", [])
+TORZNAB_RETURN_TEST_RESULT = env.bool("TORZNAB_RETURN_TEST_RESULT", True)
+QBIT_PUBLIC_SAVE_PATH = env.str("QBIT_PUBLIC_SAVE_PATH", "")
+
+try:
+    env.seal()
+except EnvValidationError as error:
+    named = "; ".join(
+        f"{name}: {', '.join(str(m) for m in messages)}"
+        for name, messages in error.error_messages.items()
+    )
+    raise ImproperlyConfigured(f"bad setting: {named}") from None
+
+# --- Derived from it; nothing below reads the environment ----------------------------------------
+DATA_DIR = DATA_DIR.expanduser().resolve()
+DOWNLOAD_DIR = (DOWNLOAD_DIR or DATA_DIR / "downloads").expanduser().resolve()
+CATALOGUE_SITES = [
+    name.strip().lower()
+    for name in (CATALOGUE_SITES if CATALOGUE_SITES is not None else (["demo"] if DEMO else []))
+    if name.strip()
+]
+PROVIDER_ORDER = [name.strip() for name in PROVIDER_ORDER if name.strip()]
+OUTBOUND_ALLOWED_PRIVATE_HOSTS = [h.strip() for h in OUTBOUND_ALLOWED_PRIVATE_HOSTS if h.strip()]
+SECRETS_DIR = DATA_DIR / "secrets"
+API_KEY_FILE = SECRETS_DIR / "api_key"
+ADMIN_PASSWORD_FILE = SECRETS_DIR / "admin_password"
+
+if _api_key and not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", _api_key):
+    # Sonarr appends the key to the URL without escaping it.
+    raise ImproperlyConfigured(
+        "bad setting: ANIBRIDGE_API_KEY: must be 16 to 128 letters, digits, - or _"
+    )
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    SECRET_KEY = _secret_key or secrets.load_or_create(
+        SECRETS_DIR / "secret_key", lambda: secrets.password() + secrets.api_key()
+    )
+    API_KEY = _api_key or secrets.load_or_create(API_KEY_FILE, secrets.api_key)
+    ADMIN_PASSWORD = _admin_password or secrets.load_or_create(
+        ADMIN_PASSWORD_FILE, secrets.password
+    )
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"the data directory {DATA_DIR} cannot be written ({error.strerror or error}): "
+        "make it writable or set ANIBRIDGE_DATA_DIR"
+    ) from None
+
+DEBUG = False
+# Any name may be used: *arr containers reach us under names of their network. Host-bound links
+# are built from ANIBRIDGE_PUBLIC_URL or the request itself, never stored.
+ALLOWED_HOSTS = ["*"]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.rstrip("/")] if "://" in PUBLIC_URL else []
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+ROOT_URLCONF = "anibridge.urls"
+WSGI_APPLICATION = "anibridge.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+USE_TZ = True
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "dashboard"
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True  # no collectstatic step between a fresh clone and a running server
+APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_celery_beat",
+    "anibridge",
+    "catalogue",
+    "downloads",
+    "torznab",
+    "qbshim",
+    "strm",
+    "wanted",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+REST_FRAMEWORK = {"DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"]}
+
+
+def _database() -> dict[str, Any]:
+    if not _database_url:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA_DIR / "anibridge.sqlite3",
+            "OPTIONS": {
+                # IMMEDIATE: without it racing writers die with «database is locked» at once.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            },
+            "CONN_MAX_AGE": 600,
+        }
+    try:
+        parsed = dict(dj_database_url.parse(_database_url, conn_max_age=600))
+    except (ValueError, dj_database_url.ParseError):
+        raise ImproperlyConfigured(
+            "bad setting: DATABASE_URL: must look like postgresql://user:password@host:5432/name"
+        ) from None
+    parsed["CONN_HEALTH_CHECKS"] = True
+    return parsed
+
+
+DATABASES = {"default": _database()}
+
+# --- Celery: a message is a nudge, the row is the truth ------------------------------------------
+CELERY_BROKER_URL = _broker_url or "filesystem://"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
+    {
+        "data_folder_in": str(DATA_DIR / "broker" / "queue"),
+        "data_folder_out": str(DATA_DIR / "broker" / "queue"),
+        "control_folder": str(DATA_DIR / "broker" / "control"),
+        "polling_interval": 0.1,
+    }
+    if CELERY_BROKER_URL.startswith("filesystem:")
+    # Redis hands unacknowledged work out again after this many seconds: longer than any download.
+    else {"visibility_timeout": 24 * 3600}
+)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {"downloads.run_job": {"queue": "downloads"}}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+# Owned by code: written to the database at each start of beat; `enabled` stays as the admin set it.
+# Each entry expires just before its next turn, so that a worker that was away does not catch up.
+CELERY_BEAT_SCHEDULE = {
+    "sweep downloads": {
+        "task": "downloads.sweep",
+        "schedule": 15.0,
+        "options": {"expire_seconds": 14},
+    },
+    "refresh title indexes that are due": {
+        "task": "catalogue.refresh_due",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "poll new episodes": {
+        "task": "catalogue.poll_recent",
+        "schedule": 900.0,
+        "options": {"expire_seconds": 840},
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # Expected answers (a client without a session, a wrong path) are no warnings of ours.
+        "django.request": {"level": "ERROR"},
+        "kombu": {"level": "WARNING"},
+        "celery.redirected": {"level": "WARNING"},
+    },
+}
+
+UNFOLD = {
+    "SITE_TITLE": "AniBridge",
+    "SITE_HEADER": "AniBridge",
+    "SITE_SUBHEADER": "the bridge for the *arr family",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": True,
+}

@@ -1,0 +1,81 @@
+"""The title index of this process: in memory, built off the request path, renewed when a marker moves."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+from django.db import connection
+
+from catalogue.matching import TitleIndex
+from catalogue.models import Site, TitleMapping
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_SECONDS = 1.0
+Marker = tuple[tuple[str, int], ...]
+
+
+def _marker() -> Marker:
+    """Which indexes of which sites are current: moves with every refresh and every switch of a site."""
+    return tuple(Site.objects.enabled().values_list("site_id", "index_generation"))
+
+
+def _names() -> Iterator[tuple[str, str, str]]:
+    return (
+        TitleMapping.objects.filter(site__enabled=True)
+        .order_by("site__search_priority", "pk")
+        .values_list("site_id", "slug", "name")
+        .iterator(chunk_size=5000)
+    )
+
+
+class Current:
+    """Holds the newest index that is ready. One per process; every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._index: TitleIndex | None = None
+        self._marker: Marker | None = None
+        self._looked_at = 0.0
+        self._building = threading.Lock()
+
+    def get(self) -> TitleIndex:
+        """The index. The first call in a process builds it; later ones never wait for a rebuild."""
+        index = self._index
+        if index is None:
+            with self._building:
+                return self._index or self._build(_marker())
+        if time.monotonic() - self._looked_at >= LOOK_EVERY_SECONDS:
+            self._looked_at = time.monotonic()
+            marker = _marker()
+            if marker != self._marker and self._building.acquire(blocking=False):
+                threading.Thread(
+                    target=self._rebuild, args=(marker,), name="title-index", daemon=True
+                ).start()
+        return index
+
+    def forget(self) -> None:
+        """Drop what is in memory; the next call reads the database."""
+        with self._building:
+            self._index = self._marker = None
+
+    def _build(self, marker: Marker) -> TitleIndex:
+        started = time.monotonic()
+        index = TitleIndex(_names())
+        self._index, self._marker = index, marker
+        self._looked_at = time.monotonic()
+        logger.info("title index: %d names in %.2f s", len(index), self._looked_at - started)
+        return index
+
+    def _rebuild(self, marker: Marker) -> None:
+        """Runs in its own thread and holds `_building`, which its starter took."""
+        try:
+            self._build(marker)
+        except Exception:
+            logger.exception("the title index could not be renewed; the old one stays")
+        finally:
+            self._building.release()
+            connection.close()  # a thread's connection is nobody else's to close
+
+
+current = Current()

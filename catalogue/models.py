@@ -1,0 +1,217 @@
+"""What exists: sites, their titles, and which episode is available in which language."""
+
+import re
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+BACK_OFF_MINUTES = (0, 1, 5, 15, 30, 60, 180, 360, 720, 1440)
+"""Pause after the n-th failure in a row; a success steps down one level, not to zero."""
+
+
+def validate_site_id(value: str) -> None:
+    """Site ids are part of every infohash: lower case letters, digits and underscores."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+        raise ValidationError("a site id is a letter followed by letters, digits or underscores")
+
+
+class SiteQuerySet(models.QuerySet["Site"]):
+    def enabled(self) -> Self:
+        """Sites the owner uses, preferred first."""
+        return self.filter(enabled=True).order_by("search_priority", "site_id")
+
+    def answering(self, now: datetime) -> Self:
+        """Enabled sites that are not backing off."""
+        return self.enabled().filter(Q(back_off_until=None) | Q(back_off_until__lte=now))
+
+
+class Site(models.Model):
+    """One catalogue site, as the operator and the owner set it up. The code of it is its adapter."""
+
+    site_id = models.CharField(max_length=40, primary_key=True, validators=[validate_site_id])
+    display_name = models.CharField(max_length=100)
+    base_url = models.URLField(
+        max_length=300, help_text="HTTPS, or a host named in OUTBOUND_ALLOWED_PRIVATE_HOSTS."
+    )
+    mirrors = models.JSONField(default=list, blank=True, help_text="Further base URLs, in order.")
+    search_priority = models.PositiveSmallIntegerField(
+        default=100, help_text="Lower comes first; unique among enabled sites."
+    )
+    default_languages = models.JSONField(
+        default=list, blank=True, help_text="Language labels, preferred first; empty: all."
+    )
+    enabled = models.BooleanField(default=False)
+    listed = models.BooleanField(
+        default=False, editable=False, help_text="Named in CATALOGUE_SITES at the last start."
+    )
+    search_timeout_seconds = models.FloatField(default=4.0)
+    index_ttl_hours = models.FloatField(default=24.0)
+    availability_ttl_hours = models.FloatField(
+        null=True, blank=True, help_text="Empty: AVAILABILITY_TTL_HOURS."
+    )
+    unavailable_ttl_hours = models.FloatField(
+        default=1.0, help_text="How long «not there» is believed."
+    )
+    index_generation = models.PositiveIntegerField(default=0, editable=False)
+    index_size = models.PositiveIntegerField(default=0, editable=False)
+    index_refreshed_at = models.DateTimeField(null=True, editable=False)
+    index_warning = models.TextField(blank=True, default="", editable=False)
+    recent_polled_at = models.DateTimeField(null=True, editable=False)
+    failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    back_off_until = models.DateTimeField(null=True, editable=False)
+    last_error = models.TextField(blank=True, default="", editable=False)
+    last_error_at = models.DateTimeField(null=True, editable=False)
+
+    objects = SiteQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["search_priority", "site_id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["search_priority"],
+                condition=Q(enabled=True),
+                name="site_priority_unique_among_enabled",
+            ),
+            models.CheckConstraint(
+                condition=Q(search_timeout_seconds__gt=0), name="site_timeout_is_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.display_name
+
+    def clean(self) -> None:
+        """The base URL is HTTPS, or its host is one the operator allowed."""
+        from anibridge.lib.guard import AllowedHosts  # the model is imported by migrations too
+
+        parts = urlsplit(self.base_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if parts.scheme != "https" and not AllowedHosts.from_settings().names(
+            parts.hostname or "", port
+        ):
+            raise ValidationError(
+                {"base_url": "use https, or name the host in OUTBOUND_ALLOWED_PRIVATE_HOSTS"}
+            )
+
+    @property
+    def index_is_due(self) -> bool:
+        """Whether the title index is older than its TTL and the site is not backing off."""
+        now = timezone.now()
+        if self.back_off_until and self.back_off_until > now:
+            return False
+        return self.index_refreshed_at is None or (
+            now - self.index_refreshed_at >= timedelta(hours=self.index_ttl_hours)
+        )
+
+
+class Title(models.Model):
+    """A show or film on a site. Facts beyond the name are learnt from its page and kept by a refresh."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="titles")
+    slug = models.CharField(max_length=200)
+    name = models.CharField(max_length=300)
+    year = models.PositiveSmallIntegerField(null=True, blank=True)
+    imdb_id = models.CharField(max_length=12, blank=True, default="")
+    description = models.TextField(blank=True, default="")
+    cover = models.CharField(max_length=300, blank=True, default="")
+    genres = models.JSONField(default=list, blank=True)
+    seasons = models.JSONField(null=True, blank=True, help_text="Empty until its page was read.")
+    seen_at = models.DateTimeField(default=timezone.now, help_text="In the site's index until then.")
+    learned_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["site", "slug"], name="title_one_per_site_and_slug")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TitleMapping(models.Model):
+    """One normalised name of a title on a site."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="mappings")
+    title_key = models.CharField(max_length=300)
+    slug = models.CharField(max_length=200)
+    name = models.CharField(max_length=300, help_text="The name as the site writes it.")
+    last_refreshed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["site", "title_key", "slug"], name="titlemapping_name_leads_to_slug_once"
+            )
+        ]
+        indexes = [models.Index(fields=["site", "slug"], name="titlemapping_by_slug")]
+
+    def __str__(self) -> str:
+        return f"{self.name} → {self.slug}"
+
+
+class AvailabilityQuerySet(models.QuerySet["AvailabilityRecord"]):
+    def feed(self) -> Self:
+        """What became available, newest first; single episodes and films of enabled sites."""
+        return (
+            self.filter(is_available=True, episode__isnull=False, site__enabled=True)
+            .select_related("site")
+            .order_by("-first_seen_at", "-pk")
+        )
+
+
+class AvailabilityRecord(models.Model):
+    """Whether one episode (or a whole season: episode empty) is on a site in a language, and how good it is."""
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="availability")
+    slug = models.CharField(max_length=200)
+    season = models.PositiveIntegerField()
+    episode = models.PositiveIntegerField(null=True, blank=True)
+    language = models.CharField(max_length=40)
+    is_available = models.BooleanField()
+    host = models.CharField(max_length=60, blank=True, default="")
+    height = models.PositiveIntegerField(null=True, blank=True)
+    vcodec = models.CharField(max_length=20, blank=True, default="")
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    duration_seconds = models.FloatField(null=True, blank=True)
+    estimated = models.BooleanField(
+        default=False, help_text="Quality taken over from another episode of the season."
+    )
+    reason = models.TextField(blank=True, default="", help_text="Why it is not available.")
+    first_seen_at = models.DateTimeField(default=timezone.now)
+    checked_at = models.DateTimeField()
+
+    objects = AvailabilityQuerySet.as_manager()
+
+    IDENTITY: ClassVar[tuple[str, ...]] = ("site_id", "slug", "season", "episode", "language")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["site", "slug", "season", "episode", "language"],
+                condition=Q(episode__isnull=False),
+                name="availability_one_per_episode",
+            ),
+            models.UniqueConstraint(
+                fields=["site", "slug", "season", "language"],
+                condition=Q(episode__isnull=True),
+                name="availability_one_per_pack",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["-first_seen_at", "-id"],
+                condition=Q(is_available=True, episode__isnull=False),
+                name="availability_feed",
+            ),
+            models.Index(fields=["checked_at"], name="availability_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        number = f"S{self.season:02}" + ("" if self.episode is None else f"E{self.episode:02}")
+        return f"{self.slug} {number} {self.language}"

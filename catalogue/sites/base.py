@@ -1,0 +1,141 @@
+"""What every site adapter is: paths and pages in, facts out. Pure: no network, no Django, no database.
+
+The service fetches (base URL, mirrors, throttle, guard) and hands the answer to the adapter, which reads it.
+A must-have field that is missing raises `LayoutChanged` naming the selector; a nice-to-have one is None.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from catalogue.errors import UnsafeSlug
+
+GERMAN_DUB = "German Dub"
+GERMAN_SUB = "German Sub"
+ENGLISH_DUB = "English Dub"
+ENGLISH_SUB = "English Sub"
+LANGUAGES = (GERMAN_DUB, GERMAN_SUB, ENGLISH_DUB, ENGLISH_SUB)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One title of a site's index: its slug, its name and its other names."""
+
+    slug: str
+    name: str
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TitleFacts:
+    """What a series page says. `seasons` holds the site's season numbers; 0 stands for films and specials."""
+
+    name: str
+    alternatives: tuple[str, ...] = ()
+    year: int | None = None
+    end_year: int | None = None
+    imdb_id: str | None = None
+    description: str | None = None
+    cover: str | None = None
+    genres: tuple[str, ...] = ()
+    seasons: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeFacts:
+    """One row of a season page; `languages` are labels of LANGUAGES that the row's flags show."""
+
+    season: int
+    episode: int
+    german_title: str = ""
+    english_title: str = ""
+    languages: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class HostLink:
+    """One way to play an episode: the host's display name and the path of the play link on the site."""
+
+    language: str
+    host: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodePage:
+    """What an episode page says; `links` keeps the page's order. No links: nothing was uploaded yet."""
+
+    german_title: str = ""
+    english_title: str = ""
+    links: tuple[HostLink, ...] = ()
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer as an adapter sees it; header names are lower case."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+class SiteAdapter(ABC):
+    """A catalogue site. Stateless: one instance serves every thread."""
+
+    key: ClassVar[str]
+    """The site id: `[a-z][a-z0-9_]*`; part of every infohash, so it never changes."""
+    display_name: ClassVar[str]
+    base_urls: ClassVar[tuple[str, ...]]
+    """Default base URL, then mirrors. The database row may say otherwise."""
+    release_group: ClassVar[str]
+    original_language: ClassVar[str]
+    """What is spoken where a language label says «Sub»: an English language name."""
+    languages: ClassVar[tuple[str, ...]]
+    """Labels that the site offers, preferred first."""
+    slug_pattern: ClassVar[re.Pattern[str]]
+
+    def check_slug(self, slug: str) -> str:
+        """Returns the slug, or raises UnsafeSlug when it does not fit `slug_pattern`."""
+        if not self.slug_pattern.fullmatch(slug):
+            raise UnsafeSlug(f"«{slug[:80]}» is not a {self.display_name} title")
+        return slug
+
+    @abstractmethod
+    def index_path(self) -> str:
+        """Path of the page that lists every title."""
+
+    @abstractmethod
+    def parse_index(self, chunks: Iterable[bytes]) -> Iterator[IndexEntry]:
+        """Yields each title once, while the page streams in. Raises LayoutChanged when the page is none or cut short."""
+
+    @abstractmethod
+    def title_path(self, slug: str) -> str: ...
+
+    @abstractmethod
+    def parse_title(self, answer: Answer) -> TitleFacts: ...
+
+    @abstractmethod
+    def season_path(self, slug: str, season: int) -> str: ...
+
+    @abstractmethod
+    def parse_season(self, answer: Answer, season: int) -> tuple[EpisodeFacts, ...]:
+        """The season's rows in page order; empty for an announced season."""
+
+    @abstractmethod
+    def episode_path(self, slug: str, season: int, episode: int) -> str: ...
+
+    @abstractmethod
+    def parse_episode(self, answer: Answer) -> EpisodePage: ...
+
+    @abstractmethod
+    def check(self, answer: Answer) -> None:
+        """Raises Blocked, RateLimited, SiteUnavailable or NotFound for an answer that is not the page asked for."""
+
+    @abstractmethod
+    def read_play_link(self, answer: Answer, base_url: str) -> str:
+        """The host's URL out of the unfollowed answer to a play link; raises Blocked or SiteError."""

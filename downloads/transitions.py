@@ -1,0 +1,203 @@
+"""The one door through which a job's status changes. Every change is compare-and-set and leaves a JobEvent."""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from downloads.errors import IllegalTransition, UnknownJob
+from downloads.models import Job, JobEvent, JobStatus
+
+logger = logging.getLogger(__name__)
+S = JobStatus
+
+ALLOWED: dict[str, frozenset[str]] = {
+    S.QUEUED: frozenset(
+        {S.DOWNLOADING, S.PAUSED, S.FAILED, S.CANCELLED, S.NO_DOWNLOADER, S.DOWNLOADER_ERROR}
+    ),
+    S.DOWNLOADING: frozenset(
+        {S.QUEUED, S.PAUSED, S.COMPLETED, S.FAILED, S.CANCELLED, S.DOWNLOADER_ERROR}
+    ),
+    S.PAUSED: frozenset({S.QUEUED, S.CANCELLED}),
+    S.COMPLETED: frozenset({S.QUEUED}),
+    S.FAILED: frozenset({S.QUEUED}),
+    S.CANCELLED: frozenset({S.QUEUED}),
+    S.NO_DOWNLOADER: frozenset({S.QUEUED, S.FAILED, S.CANCELLED}),
+    S.DOWNLOADER_ERROR: frozenset(
+        {S.QUEUED, S.DOWNLOADING, S.PAUSED, S.COMPLETED, S.FAILED, S.CANCELLED}
+    ),
+}
+"""design.md §4, drawn: from a status to the ones that may follow it."""
+
+MAX_DEATHS = 5
+"""A job that kills its worker must not do so for ever."""
+SILENT_AFTER = timedelta(seconds=60)
+
+_FRESH_START: dict[str, Any] = {
+    "progress": 0.0,
+    "downloaded_bytes": 0,
+    "speed": 0,
+    "eta": None,
+    "error_message": "",
+    "result_path": "",
+    "host": "",
+    "completed_at": None,
+    "deaths": 0,
+}
+
+
+def _event(job: Job, new: str, reason: str) -> None:
+    JobEvent.objects.create(
+        job=job, old=job.status, new=new, reason=reason, source_site=job.source_site
+    )
+    logger.info(
+        "job %s (%s): %s → %s%s",
+        job.pk,
+        job.source_site,
+        job.status,
+        new,
+        f": {reason}" if reason else "",
+    )
+
+
+def _locked(job_id: int) -> Job:
+    try:
+        return Job.objects.select_for_update().get(pk=job_id)
+    except Job.DoesNotExist:
+        raise UnknownJob(f"there is no job {job_id}") from None
+
+
+@transaction.atomic
+def created(job: Job) -> None:
+    """Record the first status of a job that was just saved."""
+    JobEvent.objects.create(job=job, old="", new=job.status, source_site=job.source_site)
+
+
+@transaction.atomic
+def move(
+    job_id: int, to: JobStatus, *, reason: str = "", token: int | None = None, **fields: Any
+) -> Job:
+    """Change a job's status and record why; repeating a finished move does nothing.
+
+    `token` fences: with it the move only counts while that claim still holds, else IllegalTransition.
+    `fields` are saved with the status. Raises IllegalTransition for a step that design.md does not draw.
+    """
+    job = _locked(job_id)
+    if job.status == to:
+        return job
+    if to not in ALLOWED[job.status]:
+        raise IllegalTransition(f"a job that is {job.status} cannot become {to}")
+    if token is not None and (job.attempts != token or job.status != S.DOWNLOADING):
+        raise IllegalTransition(f"job {job_id} was taken over by another worker")
+    _event(job, to, reason)
+    values: dict[str, Any] = {"status": to, "speed": 0, "eta": None, "updated_at": timezone.now()}
+    if to != S.DOWNLOADING:
+        values |= {"owner": "", "heartbeat_at": None}
+    if to == S.QUEUED:
+        values["not_before"] = timezone.now()
+    values |= fields
+    # The status in the filter is what makes it compare-and-set where row locks do not exist (SQLite).
+    Job.objects.filter(pk=job_id, status=job.status).update(**values)
+    for name, value in values.items():
+        setattr(job, name, value)
+    return job
+
+
+def start_over(job_id: int, *, reason: str) -> Job:
+    """Queue a job again from nothing: after a failure, a cancellation or the loss of its file."""
+    return move(
+        job_id, S.QUEUED, reason=reason, retry_count=F("retry_count") + 1, **_FRESH_START
+    )
+
+
+@transaction.atomic
+def claim(job_id: int, owner: str) -> int | None:
+    """Take a queued job for `owner`. Returns the fencing token, or None when another worker has it.
+
+    One UPDATE decides, so a nudge that is delivered twice runs the job once.
+    """
+    now = timezone.now()
+    won = (
+        Job.objects.present()
+        .filter(pk=job_id, status=S.QUEUED, not_before__lte=now)
+        .update(
+            status=S.DOWNLOADING,
+            owner=owner,
+            heartbeat_at=now,
+            active_at=now,
+            started_at=now,
+            attempts=F("attempts") + 1,
+            updated_at=now,
+        )
+    )
+    if not won:
+        return None
+    job = Job.objects.get(pk=job_id)
+    JobEvent.objects.create(
+        job=job, old=S.QUEUED, new=S.DOWNLOADING, reason=owner, source_site=job.source_site
+    )
+    return job.attempts
+
+
+def beat(job_id: int, token: int, **progress: Any) -> bool:
+    """Write progress and a heartbeat if the claim still holds; False means: stop, it is not yours."""
+    return bool(
+        Job.objects.present()
+        .filter(pk=job_id, status=S.DOWNLOADING, attempts=token)
+        .update(heartbeat_at=timezone.now(), **progress)
+    )
+
+
+def park(owner: str) -> int:
+    """Return every job that `owner` runs to the queue, since it is about to stop. Returns how many."""
+    parked = 0
+    for job_id, token in list(
+        Job.objects.filter(owner=owner, status=S.DOWNLOADING).values_list("pk", "attempts")
+    ):
+        try:
+            move(job_id, S.QUEUED, reason="the worker is stopping", token=token)
+            parked += 1
+        except IllegalTransition:  # it ended on its own in the meantime
+            continue
+    return parked
+
+
+def release_stale(now: datetime | None = None) -> list[int]:
+    """Take running jobs from silent workers: back to the queue, or failed after MAX_DEATHS. Returns the queued."""
+    since = (now or timezone.now()) - SILENT_AFTER
+    queued = []
+    for job in list(Job.objects.stale(since)):
+        deaths = job.deaths + 1
+        try:
+            if deaths >= MAX_DEATHS:
+                text = f"{deaths} workers died while they fetched this; it is not tried again"
+                move(job.pk, S.FAILED, reason=text, token=job.attempts, error_message=text)
+            else:
+                move(
+                    job.pk,
+                    S.QUEUED,
+                    reason=f"{job.owner or 'its worker'} went silent",
+                    token=job.attempts,
+                    deaths=deaths,
+                )
+                queued.append(job.pk)
+        except IllegalTransition:
+            continue
+    return queued
+
+
+@transaction.atomic
+def remove(job_id: int, *, delete_files: bool) -> Job:
+    """Delete a job: it ends, frees its hash for a new one, and is no longer listed. Twice is fine."""
+    job = _locked(job_id)
+    if job.removed_at is not None:
+        return job
+    if S.CANCELLED in ALLOWED[job.status]:
+        job = move(job_id, S.CANCELLED, reason="deleted")
+    job.removed_at = timezone.now()
+    job.delete_files = delete_files
+    job.save(update_fields=["removed_at", "delete_files", "updated_at"])
+    return job

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class QbshimConfig(AppConfig):
+    name = "qbshim"
+    verbose_name = "qBittorrent API"

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class StrmConfig(AppConfig):
+    name = "strm"
+    verbose_name = "STRM"

@@ -1,0 +1,14 @@
+"""What the suite runs with: the real settings, four lines changed."""
+
+import os
+import tempfile
+from pathlib import Path
+
+_scratch = Path(tempfile.mkdtemp(prefix="anibridge-tests-"))
+os.environ["ANIBRIDGE_DATA_DIR"] = str(_scratch)
+os.environ.setdefault("ANIBRIDGE_DEMO", "true")
+
+from anibridge.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+CELERY_BROKER_URL = "memory://"

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class TorznabConfig(AppConfig):
+    name = "torznab"
+    verbose_name = "Torznab"
