@@ -43,8 +43,9 @@ PUBLIC_URL = env.str("ANIBRIDGE_PUBLIC_URL", "")
 WEB_WORKERS = env.int("ANIBRIDGE_WEB_WORKERS", 2, validate=validate.Range(min=1, max=64))
 WEB_THREADS = env.int("ANIBRIDGE_WEB_THREADS", 8, validate=validate.Range(min=1, max=256))
 ADMIN_USER = env.str("ANIBRIDGE_ADMIN_USER", "admin", validate=validate.Length(min=1, max=150))
-DEMO = env.bool("ANIBRIDGE_DEMO", False)
+DEMO = env.bool("ANIBRIDGE_DEMO", None)
 DEMO_PORT = env.int("ANIBRIDGE_DEMO_PORT", 8001, validate=validate.Range(min=1, max=65535))
+DEMO_VIDEOS = env.path("ANIBRIDGE_DEMO_VIDEOS", None)
 LOG_LEVEL = env.str(
     "ANIBRIDGE_LOG_LEVEL", "INFO", validate=_one_of("DEBUG", "INFO", "WARNING", "ERROR")
 )
@@ -88,6 +89,14 @@ except EnvValidationError as error:
 # --- Derived from it; nothing below reads the environment ----------------------------------------
 DATA_DIR = DATA_DIR.expanduser().resolve()
 DOWNLOAD_DIR = (DOWNLOAD_DIR or DATA_DIR / "downloads").expanduser().resolve()
+_demo_runs = DATA_DIR / "run" / "demo"  # holds the port while `up` runs the demo catalogue
+if DEMO is None and _demo_runs.exists():
+    DEMO, DEMO_PORT = True, int(_demo_runs.read_text())
+if DEMO:
+    # Exactly the stand-in may be reached on this machine, nothing else.
+    OUTBOUND_ALLOWED_PRIVATE_HOSTS.append(f"127.0.0.1:{DEMO_PORT}")
+    SITE_BASE_URLS["demo"] = SITE_BASE_URLS["demo"] or f"http://127.0.0.1:{DEMO_PORT}"
+DEMO_VIDEOS = (DEMO_VIDEOS or DATA_DIR / "demo").expanduser().resolve()
 CATALOGUE_SITES = [
     name.strip().lower()
     for name in (CATALOGUE_SITES if CATALOGUE_SITES is not None else (["demo"] if DEMO else []))
@@ -148,6 +157,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "rest_framework",
     "django_celery_beat",
     "anibridge",

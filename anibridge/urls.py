@@ -1,8 +1,16 @@
-"""Which path is answered by whom (design: URLs). Streams and events are in `asgi.py`."""
+"""Which path is answered by whom (design.md §3). Streams and events are in `asgi.py`."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+
+from anibridge import views
 
 urlpatterns = [
+    path("", views.dashboard, name="dashboard"),
+    path("dashboard/now", views.dashboard_now, name="dashboard-now"),
     path("admin/", admin.site.urls),
+    path("torznab/", include("torznab.urls")),
+    path("api/v2/", include("qbshim.urls")),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
 ]

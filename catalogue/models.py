@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from anibridge.lib.guard import default_allowed
+
 BACK_OFF_MINUTES = (0, 1, 5, 15, 30, 60, 180, 360, 720, 1440)
 """Pause after the n-th failure in a row; a success steps down one level, not to zero."""
 
@@ -87,16 +89,13 @@ class Site(models.Model):
 
     def clean(self) -> None:
         """The base URL is HTTPS, or its host is one the operator allowed."""
-        from anibridge.lib.guard import AllowedHosts  # the model is imported by migrations too
-
         parts = urlsplit(self.base_url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        if parts.scheme != "https" and not AllowedHosts.from_settings().names(
-            parts.hostname or "", port
-        ):
-            raise ValidationError(
-                {"base_url": "use https, or name the host in OUTBOUND_ALLOWED_PRIVATE_HOSTS"}
-            )
+        host, port = parts.hostname or "", parts.port or 80
+        if parts.scheme == "https" or default_allowed().permits(host, port, host):
+            return
+        raise ValidationError(
+            {"base_url": "use https, or name the host in OUTBOUND_ALLOWED_PRIVATE_HOSTS"}
+        )
 
     @property
     def index_is_due(self) -> bool:

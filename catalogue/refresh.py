@@ -12,7 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from anibridge.lib.text import shorten
-from catalogue import health, matching
+from catalogue import health, words
 from catalogue.errors import SiteError, UnknownSite
 from catalogue.fetching import client_for
 from catalogue.models import Site, Title, TitleMapping
@@ -116,7 +116,7 @@ def _mappings(
     for entry in entries:
         keys = {}
         for name in (entry.name, *entry.alternatives):
-            key = matching.title_key(name)[:300]
+            key = words.title_key(name)[:300]
             if key:
                 keys.setdefault(key, name[:300])
         for key, name in keys.items():

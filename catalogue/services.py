@@ -16,7 +16,7 @@ from catalogue.sites import SITES, get_adapter
 
 logger = logging.getLogger(__name__)
 
-PROBES_PER_POLL = 12
+PROBES_PER_POLL = 48
 """New episodes looked at in one poll; what is left comes with the next."""
 
 

@@ -1,16 +1,24 @@
 """Fixtures for the whole suite. Nothing in it may leave this machine."""
 
+import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from anibridge.demo.server import build_app, in_thread
+from anibridge.demo.videos import Recipe, VideoLibrary
+from catalogue.index import current
+from catalogue.models import Site
+
+TINY = Recipe(scale=0.03)
 LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 
 
 @pytest.fixture(autouse=True)
-def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection to any other machine is an error of the test that makes it."""
     real = socket.socket.connect
 
@@ -22,4 +30,43 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(autouse=True)
+def fresh_memory() -> Iterator[None]:
+    """What a process remembers between requests must not leak from test to test."""
     yield
+    current.forget()
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> VideoLibrary:
+    """The demo's videos, seconds long; made once for all workers of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # the run's own folder; each worker has one below it
+    library = VideoLibrary(shared / "demo-videos", TINY)
+    library.ensure()
+    return library
+
+
+@pytest.fixture
+def demo_url(library: VideoLibrary) -> Iterator[str]:
+    """A demo catalogue that runs in this process, unthrottled."""
+    with in_thread(build_app(library, rate=0)) as url:
+        yield url
+
+
+@pytest.fixture
+def demo_site(demo_url: str, db: None, settings: Any, tmp_path: Path) -> Site:
+    """The demo catalogue as an enabled site, allowed by host and port; downloads go to a folder of the test."""
+    settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [demo_url.removeprefix("http://")]
+    settings.DOWNLOAD_DIR = tmp_path / "downloads"
+    settings.DOWNLOAD_DIR.mkdir()
+    return Site.objects.create(
+        site_id="demo",
+        display_name="Demo catalogue",
+        base_url=demo_url,
+        enabled=True,
+        search_priority=10,
+    )

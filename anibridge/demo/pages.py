@@ -308,9 +308,9 @@ def _season_nav(title: Title, current: Season) -> str:
         f'<li><a href="{esc(episode_path(title.slug, current.number, e.number))}" data-episode-id="{_row_id(title, current, e)}">{e.number}</a></li>'
         for e in current.episodes
     )
-    return f"""<div class="hosterSiteDirectNav" id="stream"><meta itemprop="numberOfSeasons" content="{len(title.seasons)}">
-<ul><li><span><strong>Staffeln:</strong></span></li>{"".join(items)}</ul>
-<ul><li><span><strong>Episoden:</strong></span></li>{rows}</ul></div>"""
+    return f"""<div class="hosterSiteDirectNav" id="stream"><ul><li><span><strong>Staffeln:</strong></span></li>{"".join(items)}</ul>
+<ul><li><span><strong>Episoden:</strong></span></li>{rows}</ul>
+<meta itemprop="numberOfSeasons" content="{len(title.seasons)}"></div>"""
 
 
 def _season_table(title: Title, season: Season) -> str:

@@ -154,7 +154,7 @@ class Streamed:
         announced = self.headers.get("content-length", "")
         return int(announced) if announced.isdecimal() else None
 
-    def iter_bytes(self, chunk_size: int = 64 * 1024) -> Iterator[bytes]:
+    def iter_bytes(self, chunk_size: int = 256 * 1024) -> Iterator[bytes]:
         """The body, decompressed, in blocks of at most `chunk_size`. Raises TooLarge at `max_bytes`."""
         with translated(self.url):
             self._refuse_early()
@@ -162,7 +162,10 @@ class Streamed:
                 yield self._response.content
                 return
             total = 0
-            while block := self._response.raw.read(chunk_size, decode_content=True):
+            decode = (
+                "content-encoding" in self.headers
+            )  # urllib3 copies once more where it might decode
+            while block := self._response.raw.read(chunk_size, decode_content=decode):
                 total += len(block)
                 if self._max_bytes is not None and total > self._max_bytes:
                     raise self._too_large()

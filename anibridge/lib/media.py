@@ -49,7 +49,7 @@ def inspect(source: Path | str | BinaryIO | io.RawIOBase) -> MediaFacts:
 def verify_video(
     path: Path, *, min_seconds: float = 1.0, expected_seconds: float | None = None
 ) -> MediaFacts:
-    """Makes sure that a finished file plays: a picture decodes, and it is as long as it should be.
+    """Makes sure that a finished file plays: a picture decodes, its end is there, its length is right.
 
     An expected length is met within 5 % or 3 s, whichever is more. Raises NotMedia.
     """
@@ -59,6 +59,8 @@ def verify_video(
             raise NotMedia("the file has no video")
         if _first_frame(container) is None:
             raise NotMedia("no picture of the video can be decoded")
+        if facts.duration and not _reaches_end(container, facts.duration):
+            raise NotMedia("the file ends before the video does")
     if facts.duration is None:
         raise NotMedia("the file does not say how long it is")
     if facts.duration < min_seconds:
@@ -80,9 +82,10 @@ def opened(source: Path | str | BinaryIO | io.RawIOBase) -> Iterator[Any]:
         if isinstance(source, str | Path):
             # Never the name: ffmpeg would take it for a URL or a pattern.
             file = stack.enter_context(Path(source).open("rb"))
+        window = _Window(file)
         try:
             container = av.open(
-                file,
+                window,
                 mode="r",
                 metadata_errors="replace",
                 io_open=_nothing_else,
@@ -93,11 +96,51 @@ def opened(source: Path | str | BinaryIO | io.RawIOBase) -> Iterator[Any]:
                 },
             )
             stack.enter_context(container)
+            window.complain()
             if container.format.name not in FORMATS:
                 raise NotMedia("the file is no video of a known kind")
             yield container
+            window.complain()
         except av.error.FFmpegError as error:
+            window.complain()
             raise NotMedia("the file is no video, or a damaged one") from error
+
+
+class _Window:
+    """What PyAV sees of a file object. It keeps exceptions from PyAV, which raises them at odd times.
+
+    An error in a callback is kept by PyAV until some later call fails, which may be about another file.
+    Here the file ends instead, and `complain` raises the error.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._failure: Exception | None = None
+
+    def read(self, size: int) -> bytes:
+        if self._failure is not None:
+            return b""
+        try:
+            return self._file.read(size) or b""
+        except Exception as error:  # noqa: BLE001 - raised by complain
+            self._failure = error
+            return b""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return int(self._file.seek(offset, whence))
+        except (ValueError, OSError):
+            return -1  # ffmpeg tries impossible positions and takes no for an answer
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def seekable(self) -> bool:
+        return bool(self._file.seekable())
+
+    def complain(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
 
 def _nothing_else(url: str, flags: int, options: Any) -> Any:
@@ -151,3 +194,19 @@ def _first_frame(container: Any) -> Any:
         if number > 500:
             break
     return None
+
+
+def _reaches_end(container: Any, duration: float) -> bool:
+    """Whether there is data near the end: a header claims its length even when the rest is missing."""
+    wanted = duration * 0.9 - 3.0
+    if wanted <= 0:
+        return True
+    start = (container.start_time or 0) / av.time_base
+    try:
+        container.seek(int((start + wanted) * av.time_base), backward=True)
+        for packet in container.demux():
+            if packet.pts is not None and float(packet.pts * packet.time_base) - start >= wanted:
+                return True
+    except av.error.FFmpegError:
+        return False
+    return False

@@ -47,22 +47,27 @@ class _Stepped:
     def gettimeout(self) -> float | None:
         return self._silence
 
-    def _stepwise(self, act: Callable[[], _T]) -> _T:
-        until = None if self._silence is None else monotonic() + self._silence
+    def _stepwise(self, act: Callable[..., _T], *args: Any) -> _T:
+        until: float | None = None
         while True:
             watch.tick()
             try:
-                return act()
+                return act(*args)
             except TimeoutError:
-                if until is not None and monotonic() >= until:
+                if self._silence is None:
+                    continue
+                # The clock is read only now: most reads of a transfer never wait this long.
+                if until is None:
+                    until = monotonic() + max(0.0, self._silence - watch.STEP)
+                if monotonic() >= until:
                     raise
 
     def recv_into(self, *args: Any) -> int:
-        count: int = self._stepwise(partial(super().recv_into, *args))  # type: ignore[misc]
+        count: int = self._stepwise(super().recv_into, *args)  # type: ignore[misc]
         return count
 
     def send(self, *args: Any) -> int:
-        count: int = self._stepwise(partial(super().send, *args))  # type: ignore[misc]
+        count: int = self._stepwise(super().send, *args)  # type: ignore[misc]
         return count
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -79,7 +84,7 @@ class _Plain(_Stepped, socket.socket):
 class _Tls(_Stepped, ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:
         try:
-            self._stepwise(partial(super().do_handshake, block))
+            self._stepwise(super().do_handshake, block)
         except (OSError, ValueError):
             raise  # ssl closes the socket after these itself
         except BaseException:
@@ -162,7 +167,7 @@ class _Guarded:
         try:
             return connect(self._dns_host, self.port or 0, self.allowed, seconds or 20.0)
         except TimeoutError as error:
-            raise urllib3.exceptions.ConnectTimeoutError(self, "connect timed out") from error  # type: ignore[arg-type]
+            raise urllib3.exceptions.ConnectTimeoutError(self, "connect timed out") from error
         except OSError as error:
             raise urllib3.exceptions.NewConnectionError(self, "not reachable") from error  # type: ignore[arg-type]
 
@@ -228,7 +233,7 @@ class GuardedAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        response = super().send(request, stream, timeout, verify, cert, proxies=None)
+        response = super().send(request, stream, timeout, verify, cert, proxies={})
         if response.is_redirect:
             _settle(response)
         return response

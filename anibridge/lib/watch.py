@@ -54,8 +54,10 @@ def cancellation(check: Callable[[], None], *, every: float = STEP) -> Iterator[
 
 def tick() -> None:
     """Raises what the surrounding contexts want raised. Cheap enough for every block of a transfer."""
-    now = monotonic()
     scope = _current.get()
+    if scope is None:
+        return
+    now = monotonic()
     while scope is not None:
         if scope.stopped is not None:
             raise scope.stopped

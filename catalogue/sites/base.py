@@ -75,6 +75,16 @@ class EpisodePage:
 
 
 @dataclass(frozen=True, slots=True)
+class RecentEpisode:
+    """An episode on a site's list of what came last; `languages` is empty where the list does not say."""
+
+    slug: str
+    season: int
+    episode: int
+    languages: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP answer as an adapter sees it; header names are lower case."""
 
@@ -139,3 +149,11 @@ class SiteAdapter(ABC):
     @abstractmethod
     def read_play_link(self, answer: Answer, base_url: str) -> str:
         """The host's URL out of the unfollowed answer to a play link; raises Blocked or SiteError."""
+
+    def recent_path(self) -> str | None:
+        """Path of the list of recent episodes; None where the site has none."""
+        return None
+
+    def parse_recent(self, answer: Answer) -> tuple[RecentEpisode, ...]:
+        """The list of recent episodes, newest first, each once."""
+        return ()

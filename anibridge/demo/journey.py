@@ -1,0 +1,260 @@
+"""The whole journey over HTTP, as Prowlarr and Sonarr make it: what `make demo` shows and the suite walks.
+
+Knows no app: only URLs, an API key, a user, and files that it can see on this machine.
+"""
+
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+import qbittorrentapi
+
+from anibridge.demo.titles import video_of
+from anibridge.demo.videos import expected_seconds
+from anibridge.lib import http, media
+from anibridge.lib.errors import AniBridgeError
+
+ATTR = "{http://torznab.com/schemas/2015/feed}attr"
+CATEGORY = "anibridge-demo"
+DONE_STATES = {"stoppedUP", "pausedUP", "uploading", "stalledUP"}
+
+
+class JourneyFailed(AniBridgeError):
+    """A step did not find what a client needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where AniBridge is and how to get in."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The episode that the journey looks for; its slug in the demo catalogue tells how long it must be."""
+
+    title: str = "Sintel"
+    slug: str = "sintel"
+    season: int = 1
+    episode: int = 1
+    language: str = "German"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A release as the feed offers it."""
+
+    name: str
+    magnet: str
+    infohash: str
+    size: int
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What the journey ended with."""
+
+    release: Offer
+    path: Path
+    seconds: float
+    polls: tuple[float, ...]
+    """Each progress that a client saw, in order."""
+
+
+Tell = Callable[[str, str], None]
+"""Called with a step's name and what was found."""
+Show = Callable[[float, int], None]
+"""Called with progress (0..1) and bytes a second while the download runs."""
+
+
+def walk(
+    access: Access,
+    *,
+    wanted: Wanted | None = None,
+    tell: Tell = lambda step, found: None,
+    show: Show = lambda progress, speed: None,
+    seconds: float = 180.0,
+) -> Arrived:
+    """Make the journey; every step that a client relies on is checked. Raises JourneyFailed with the reason.
+
+    `seconds` bounds the download. The release is removed again with its files, whatever happens after it was added.
+    """
+    wanted = wanted or Wanted()
+    parts = urlsplit(access.base_url)
+    with http.session(trusted=(parts.netloc if parts.port else f"{parts.hostname}:80",)) as session:
+        torznab = Torznab(access, session)
+        tell("caps", torznab.caps())
+        tell("feed", torznab.feed())
+        offers = torznab.search(wanted)
+        tell("search", f"{len(offers)} releases for {wanted.title} S{wanted.season:02}E{wanted.episode:02}")
+        offer = _pick(offers, wanted)
+        tell("pick", f"{offer.name} ({offer.size / 1e6:.1f} MB)")
+    return _download(access, wanted, offer, tell, show, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Torznab:
+    """The indexer side, read as strictly as the *arrs read it."""
+
+    access: Access
+    session: http.GuardedSession
+
+    def caps(self) -> str:
+        """What the server says it can do."""
+        root = self._ask(t="caps")
+        modes = [
+            mode.tag
+            for mode in root.findall("searching/*")
+            if mode.get("available") == "yes" and mode.get("supportedParams")
+        ]
+        categories = [c.get("id") for c in root.findall("categories//*")]
+        if root.tag != "caps" or "tv-search" not in modes or "5000" not in categories:
+            raise JourneyFailed("caps offer no TV search with category 5000")
+        return f"{', '.join(modes)}; categories {', '.join(c for c in categories if c)}"
+
+    def feed(self) -> str:
+        """The query-less search that a client's Test and its RSS sync make; it must not be empty."""
+        items = self._ask(t="tvsearch", cat="5000,5030,5040,5070", limit="100").findall(
+            "channel/item"
+        )
+        if not items:
+            raise JourneyFailed("the feed is empty: a client's Test would fail")
+        return f"{len(items)} items, newest: {items[0].findtext('title')}"
+
+    def search(self, wanted: Wanted) -> list[Offer]:
+        """The releases of one episode."""
+        root = self._ask(
+            t="tvsearch",
+            q=wanted.title,
+            season=str(wanted.season),
+            ep=str(wanted.episode),
+            cat="5000,5030,5040,5070",
+        )
+        return [_offer(item) for item in root.findall("channel/item")]
+
+    def _ask(self, **parameters: str) -> ElementTree.Element:
+        query = urlencode({**parameters, "apikey": self.access.api_key})
+        answer = http.fetch(
+            f"{self.access.base_url}/torznab/api?{query}", session=self.session, timeout=60
+        )
+        if answer.status != 200:
+            raise JourneyFailed(f"{parameters['t']}: the server answered {answer.status}")
+        try:
+            root = ElementTree.fromstring(answer.body)  # noqa: S314  our own server's answer
+        except ElementTree.ParseError as error:
+            raise JourneyFailed(f"{parameters['t']}: not XML: {error}") from None
+        if root.tag == "error":
+            raise JourneyFailed(f"{parameters['t']}: {root.get('code')} {root.get('description')}")
+        return root
+
+
+def _offer(item: ElementTree.Element) -> Offer:
+    attributes = {attr.get("name"): attr.get("value") or "" for attr in item.findall(ATTR)}
+    enclosure = item.find("enclosure")
+    if enclosure is None or not item.findtext("title") or not item.findtext("pubDate"):
+        raise JourneyFailed("an item without enclosure, title or date: a client would drop it")
+    return Offer(
+        name=item.findtext("title") or "",
+        magnet=attributes.get("magneturl") or enclosure.get("url") or "",
+        infohash=attributes.get("infohash", ""),
+        size=int(attributes.get("size") or 0),
+        language=attributes.get("language", ""),
+    )
+
+
+def _pick(offers: list[Offer], wanted: Wanted) -> Offer:
+    """The first release in the wanted language, as a profile with one language would."""
+    for offer in offers:
+        if offer.language == wanted.language and offer.infohash in offer.magnet:
+            return offer
+    found = ", ".join(offer.name for offer in offers) or "none"
+    raise JourneyFailed(f"no {wanted.language} release of {wanted.title}; found: {found}")
+
+
+def _download(
+    access: Access, wanted: Wanted, offer: Offer, tell: Tell, show: Show, seconds: float
+) -> Arrived:
+    with _client(access) as client:
+        tell("connect", f"qBittorrent {client.app_version()}, API {client.app_web_api_version()}")
+        if CATEGORY not in client.torrents_categories():
+            client.torrents_create_category(name=CATEGORY)
+        client.torrents_delete(delete_files=True, torrent_hashes=offer.infohash)
+        answer = client.torrents_add(urls=offer.magnet, category=CATEGORY)
+        if answer != "Ok.":
+            raise JourneyFailed(f"the magnet was refused: {answer}")
+        tell("add", f"{offer.infohash} in category {CATEGORY}")
+        try:
+            torrent, polls = _until_done(client, offer, show, seconds)
+            path = Path(str(torrent["content_path"]))
+            found = _check(torrent, path, wanted, offer)
+            tell("completed", f"{path} ({path.stat().st_size / 1e6:.1f} MB, {found:.0f} s of video)")
+        finally:
+            client.torrents_delete(delete_files=True, torrent_hashes=offer.infohash)
+        if client.torrents_info(torrent_hashes=offer.infohash) or path.exists():
+            raise JourneyFailed("the release or its file is still there after its removal")
+        tell("remove", "the release and its file are gone")
+        return Arrived(offer, path, found, polls)
+
+
+@contextmanager
+def _client(access: Access) -> Iterator[qbittorrentapi.Client]:
+    client = qbittorrentapi.Client(
+        host=access.base_url,
+        username=access.username,
+        password=access.password,
+        REQUESTS_ARGS={"timeout": 30},
+    )
+    try:
+        client.auth_log_in()
+        yield client
+        client.auth_log_out()
+    except qbittorrentapi.LoginFailed:
+        raise JourneyFailed(f"the user {access.username} cannot log in") from None
+    except qbittorrentapi.APIError as error:
+        raise JourneyFailed(f"the qBittorrent API answered: {error}") from None
+
+
+def _until_done(
+    client: qbittorrentapi.Client, offer: Offer, show: Show, seconds: float
+) -> tuple[dict[str, object], tuple[float, ...]]:
+    """Poll as Sonarr does, only faster, until the state says that the release may be imported."""
+    polls: list[float] = []
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        torrents = client.torrents_info(category=CATEGORY, torrent_hashes=offer.infohash)
+        if not torrents:
+            raise JourneyFailed("the release is not listed after it was added")
+        torrent = dict(torrents[0])
+        polls.append(float(torrent["progress"]))
+        show(polls[-1], int(torrent["dlspeed"]))
+        if torrent["state"] in DONE_STATES:
+            return torrent, tuple(polls)
+        if torrent["state"] in {"error", "missingFiles"}:
+            raise JourneyFailed(f"the download failed: {torrent.get('comment') or 'no reason given'}")
+        time.sleep(0.3)
+    raise JourneyFailed(f"not finished after {seconds:.0f} s, at {polls[-1]:.0%}")
+
+
+def _check(torrent: dict[str, object], path: Path, wanted: Wanted, offer: Offer) -> float:
+    """The file is a video, as long as it should be, under the name that was grabbed. Returns its seconds."""
+    if str(path) == str(torrent["save_path"]).rstrip("/"):
+        raise JourneyFailed("content_path equals save_path: Sonarr would not import")
+    if path.stem != offer.name:
+        raise JourneyFailed(f"the file is named {path.name}, grabbed was {offer.name}")
+    if torrent["progress"] != 1 or float(str(torrent["ratio_limit"])) < 0:
+        raise JourneyFailed("the finished release is not one that Sonarr may move and remove")
+    length = expected_seconds(video_of(wanted.slug, wanted.season, wanted.episode))
+    try:
+        facts = media.verify_video(path, expected_seconds=length)
+    except (media.NotMedia, OSError) as error:
+        raise JourneyFailed(f"{path} is not the video it should be: {error}") from None
+    return facts.duration or 0.0

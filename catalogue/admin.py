@@ -1,0 +1,90 @@
+"""The owner's view of sites, titles and availability."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from anibridge.lib.errors import AniBridgeError
+from catalogue import refresh
+from catalogue.models import AvailabilityRecord, Site, Title, TitleMapping
+
+
+@admin.register(Site)
+class SiteAdmin(ModelAdmin):
+    list_display = (
+        "display_name", "site_id", "enabled", "search_priority", "index_size",
+        "index_refreshed_at", "last_error",
+    )  # fmt: skip
+    list_filter = ("enabled",)
+    readonly_fields = (
+        "site_id", "index_size", "index_refreshed_at", "index_warning", "recent_polled_at",
+        "failures", "back_off_until", "last_error", "last_error_at",
+    )  # fmt: skip
+    actions = ("refresh_now",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Sites come from adapters; a row without code could do nothing."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Switch it off instead: jobs and infohashes refer to it."""
+        return False
+
+    @admin.action(description="Refresh the title index now", permissions=["change"])
+    def refresh_now(self, request: HttpRequest, queryset: QuerySet[Site]) -> None:
+        for site in queryset:
+            try:
+                result = refresh.refresh_index(site.site_id)
+            except AniBridgeError as error:
+                self.message_user(request, f"{site}: {error}", messages.ERROR)
+            else:
+                text = result.kept or f"{result.titles} titles, {result.names} names"
+                level = messages.WARNING if result.kept else messages.SUCCESS
+                self.message_user(request, f"{site}: {text}", level)
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows that AniBridge learns by itself: there to look at."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Title)
+class TitleAdmin(ReadOnlyAdmin):
+    list_display = ("name", "site", "slug", "year", "seen_at")
+    list_filter = ("site",)
+    list_select_related = ("site",)
+    search_fields = ("name", "slug")
+
+
+@admin.register(TitleMapping)
+class TitleMappingAdmin(ReadOnlyAdmin):
+    list_display = ("name", "title_key", "site", "slug")
+    list_filter = ("site",)
+    list_select_related = ("site",)
+    search_fields = ("name", "title_key", "slug")
+
+
+@admin.register(AvailabilityRecord)
+class AvailabilityRecordAdmin(ReadOnlyAdmin):
+    list_display = (
+        "slug", "site", "season", "episode", "language", "is_available", "height", "vcodec", "host",
+        "estimated", "checked_at",
+    )  # fmt: skip
+    list_filter = ("site", "is_available", "language", "estimated")
+    list_select_related = ("site",)
+    search_fields = ("slug",)
+    date_hierarchy = "first_seen_at"
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Deleting one makes the next search look again."""
+        return bool(request.user.has_perm("catalogue.delete_availabilityrecord"))

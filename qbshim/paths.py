@@ -1,0 +1,76 @@
+"""One folder, two names: where it lies for us, and where it lies for clients (QBIT_PUBLIC_SAVE_PATH).
+
+Every path that leaves goes through `shown`, every path that a client sends through `local`.
+"""
+
+import re
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+
+from django.conf import settings
+
+from anibridge.lib.text import shorten
+from downloads import files
+from qbshim.errors import OutsideDownloads
+
+MAX_LENGTH = 900
+"""Leaves room for a file name in the 1,000 characters of a job's paths."""
+
+
+def shown(path: str | Path) -> str:
+    """The path as clients see it. Pure text: it is called for every job of a list."""
+    text, root, public = str(path), str(settings.DOWNLOAD_DIR), settings.QBIT_PUBLIC_SAVE_PATH
+    if not public or not (text == root or text.startswith(f"{root}/")):
+        return text
+    rest = text[len(root) :]
+    if not rest:
+        return _trimmed(public)
+    if _is_windows(public):
+        rest = rest.replace("/", "\\")
+    return public.rstrip("/\\") + rest
+
+
+def local(text: str) -> Path:
+    """The folder of ours that a client means. Raises OutsideDownloads unless it is the download folder or below.
+
+    A relative path starts at the download folder. Both names of a folder are understood.
+    """
+    root = settings.DOWNLOAD_DIR.resolve()
+    try:
+        resolved = _joined(root, text.strip()).resolve()
+    except (OSError, RuntimeError, ValueError):  # no such name is possible, or links in a circle
+        raise _outside(text) from None
+    fits = len(str(resolved)) <= MAX_LENGTH and all(
+        len(part.encode("utf-8", "replace")) <= 255 for part in resolved.parts
+    )
+    # Unfinished files are cleared away by job number: nobody else may live there.
+    if not fits or not resolved.is_relative_to(root) or resolved.is_relative_to(root / files.PARTIAL):
+        raise _outside(text)
+    return resolved
+
+
+def _joined(root: Path, text: str) -> Path:
+    public = settings.QBIT_PUBLIC_SAVE_PATH
+    if not public:
+        return root / text
+    asked: PurePath = (PureWindowsPath if _is_windows(public) else PurePosixPath)(text)
+    if asked.is_relative_to(type(asked)(public)):
+        return root.joinpath(*asked.relative_to(type(asked)(public)).parts)
+    if not asked.is_absolute() and not asked.anchor:
+        return root.joinpath(*asked.parts)
+    return root / text
+
+
+def _outside(text: str) -> OutsideDownloads:
+    return OutsideDownloads(
+        f"«{shorten(text, 200)}» is not inside the download folder {shown(settings.DOWNLOAD_DIR)}"
+    )
+
+
+def _is_windows(public: str) -> bool:
+    return bool(re.match(r"[A-Za-z]:|\\\\", public))
+
+
+def _trimmed(public: str) -> str:
+    """Without a slash at the end, except where that is all there is."""
+    trimmed = public.rstrip("/\\")
+    return public if not trimmed or trimmed.endswith(":") else trimmed

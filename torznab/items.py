@@ -1,0 +1,109 @@
+"""Items: a result of the catalogue as the indexer tells it, and the one that answers a client's test."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from catalogue.releases import Identity, Release, resolution
+from catalogue.search import ResultEntry
+from torznab import categories
+
+MIB: Final = 2**20
+# MiB per minute that streams of a quality usually have; all within Sonarr's default limits (720p 3 to 130, 1080p 4 to
+# 130, 2160p from 35, below 2 to 100), also for episodes that are much shorter or longer than assumed.
+TYPICAL_RATES: Final = {"2160p": 100, "1080p": 30, "720p": 15}
+LEAST_RATE: Final = 8
+EPISODE_MINUTES: Final = 40
+FILM_MINUTES: Final = 100
+LONGEST_MINUTES: Final = 24 * 60
+
+CONNECTIVITY_SITE: Final = "connectivity"
+"""Never the id of a site, so whoever adds the test item's magnet is told that there is no such site."""
+CONNECTIVITY_DATE: Final = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One release in a feed. `guid` and `published` never change for the same release."""
+
+    guid: str
+    title: str
+    published: datetime
+    size: int
+    categories: tuple[int, ...]
+    infohash: str
+    magnet: str
+    spoken: str
+    subtitles: str
+    season: int | None
+    episode: int | None
+
+
+def of_entry(entry: ResultEntry) -> Item:
+    """The item of a search result."""
+    release = entry.release
+    film = release.identity.is_film
+    return _item(
+        release,
+        published=entry.first_seen_at,
+        size=size_of(entry.size_bytes, entry.duration_seconds, entry.height, film=film),
+        listed=categories.carried(film=film, height=entry.height),
+    )
+
+
+def connectivity(asked: Collection[int]) -> Item | None:
+    """A release that does not exist, so that a client's test of a new installation finds something.
+
+    It has the asked categories; None when a release here can have none of them, which its owner should notice.
+    """
+    listed = categories.known(asked)
+    if asked and not listed:
+        return None
+    film = not categories.asks_for_episodes(asked)
+    number = 0 if film else 1
+    release = Release(
+        Identity(CONNECTIVITY_SITE, "connectivity-test", number, number, "German Dub"),
+        title="AniBridge Connectivity Test",
+        group="ANIBRIDGE",
+        height=1080,
+        year=CONNECTIVITY_DATE.year,
+    )
+    return _item(
+        release,
+        published=CONNECTIVITY_DATE,
+        size=size_of(None, None, release.height, film=film),
+        listed=tuple(sorted(listed)) or categories.carried(film=film, height=release.height),
+    )
+
+
+def size_of(
+    known: int | None, seconds: float | None, height: int | None, *, film: bool = False
+) -> int:
+    """Bytes: as measured, else what a stream of this quality usually has. Never 0: clients read that as unknown."""
+    if known and known > 0:
+        return known
+    minutes = float(FILM_MINUTES if film else EPISODE_MINUTES)
+    if seconds and math.isfinite(seconds) and seconds > 0:
+        minutes = min(seconds / 60, LONGEST_MINUTES)
+    return max(int(minutes * TYPICAL_RATES.get(resolution(height), LEAST_RATE) * MIB), 1)
+
+
+def _item(release: Release, *, published: datetime, size: int, listed: tuple[int, ...]) -> Item:
+    identity = release.identity
+    parts = [identity.site, identity.slug, str(identity.season)]
+    parts += ["" if identity.episode is None else str(identity.episode), identity.language]
+    return Item(
+        guid=":".join([*parts, "strm"] if identity.strm else parts),
+        title=release.shown_name,
+        published=published,
+        size=size,
+        categories=listed,
+        infohash=release.infohash,
+        magnet=release.magnet,
+        spoken=release.spoken,
+        subtitles=release.subtitles,
+        season=None if identity.is_film else identity.season,
+        episode=None if identity.is_film else identity.episode,
+    )
