@@ -111,6 +111,8 @@ def write_config(*, console: bool) -> Path:
         "childlogdir": _literal(logs),
         "strip_ansi": "true",
     }
+    if os.geteuid() == 0:  # said explicitly, or supervisord complains about it
+        config["supervisord"]["user"] = "root"
     commands = programs()
     # One group: a group's members are told to stop at once, groups one after the other.
     config["group:anibridge"] = {"programs": ",".join(commands)}

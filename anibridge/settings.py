@@ -228,7 +228,7 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 
 # --- Celery: a message is a nudge, the row is the truth ------------------------------------------
-CELERY_BROKER_URL = _broker_url or "filesystem://"
+CELERY_BROKER_URL = _broker_url or "filesystem://localhost//"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     {
         "data_folder_in": str(DATA_DIR / "broker" / "queue"),
@@ -282,6 +282,10 @@ LOGGING = {
         # Expected answers (a client without a session, a wrong path) are no warnings of ours.
         "django.request": {"level": "ERROR"},
         "kombu": {"level": "WARNING"},
+        # A line per task would bury the ones that matter: the sweeper alone runs every 15 s.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
         "celery.redirected": {"level": "WARNING"},
     },
 }

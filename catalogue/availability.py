@@ -20,6 +20,7 @@ from anibridge.lib.text import shorten
 from catalogue.errors import NoStream, NotFound, SiteError
 from catalogue.fetching import SiteClient
 from catalogue.models import AvailabilityRecord, Site
+from catalogue.releases import nominal_height
 from catalogue.sites.base import EpisodeFacts, HostLink
 
 logger = logging.getLogger(__name__)
@@ -70,8 +71,9 @@ def probe_host(client: SiteClient, link: HostLink) -> Finding:
     stream = ytdlp.extract(page_url, timeout=HOST_SECONDS)
     if stream.is_hls:
         # A playlist has no header of its own; yt-dlp has read the resolution from the master.
+        height = _height(stream.width, stream.height)
         return Finding(
-            "", 0, 0, link.language, True, link.host, stream.height, stream.vcodec or "",
+            "", 0, 0, link.language, True, link.host, height, stream.vcodec or "",
             None, stream.duration,
         )  # fmt: skip
     with (
@@ -88,10 +90,15 @@ def probe_host(client: SiteClient, link: HostLink) -> Finding:
         size = file.size
     if not facts.video_streams:
         raise media.NotMedia("the file has no video")
+    height = _height(facts.width, facts.height)
     return Finding(
-        "", 0, 0, link.language, True, link.host, facts.height, facts.vcodec or "", size,
-        facts.duration,
+        "", 0, 0, link.language, True, link.host, height, facts.vcodec or "", size, facts.duration
     )  # fmt: skip
+
+
+def _height(width: int | None, height: int | None) -> int | None:
+    """The height that the format is known by: a wide film of 1920×800 is 1080p."""
+    return nominal_height(width, height) if width and height else height
 
 
 def probe_links(

@@ -48,6 +48,10 @@ class Current:
         if time.monotonic() - self._looked_at >= LOOK_EVERY_SECONDS:
             self._looked_at = time.monotonic()
             marker = _marker()
+            if marker != self._marker and not len(index):
+                # Nothing could be found in an empty one: the first index of all is worth waiting for.
+                with self._building:
+                    return self._build(marker) if marker != self._marker else self._index or index
             if marker != self._marker and self._building.acquire(blocking=False):
                 threading.Thread(
                     target=self._rebuild, args=(marker,), name="title-index", daemon=True

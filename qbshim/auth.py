@@ -47,7 +47,7 @@ def has_session(request: HttpRequest) -> bool:
     if found is None:
         return False
     session, facts = found
-    user = get_user_model().objects.filter(pk=facts.get(_USER)).first()
+    user = get_user_model().objects.filter(pk=facts[_USER]).first()
     if user is None or not _may_sign_in(user):
         return False
     if not constant_time_compare(str(facts.get(_HASH)), user.get_session_auth_hash()):
@@ -94,7 +94,7 @@ def is_cross_site(request: HttpRequest) -> bool:
     if not source:
         return False
     host = request.headers.get("X-Forwarded-Host", "").split(",")[0].strip()
-    host = host or request.headers.get("Host", "")
+    host = host or request.get_host()
     try:
         page = urlsplit(source)
         target = urlsplit(f"//{host}")

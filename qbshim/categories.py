@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from downloads import files
@@ -95,7 +94,9 @@ def known_or_created(name: str) -> str:
     Category.objects.get_or_create(name=name)
     try:
         _make(folder_of(name))
-    except Conflict as error:  # the download will say so in its own words; the grab must not be lost
+    except (
+        Conflict
+    ) as error:  # the download will say so in its own words; the grab must not be lost
         logger.warning("%s", error)
     return name
 
@@ -131,14 +132,16 @@ def stored_path(save_path: str) -> str:
     """
     if not save_path.strip():
         return ""
-    return str(paths.local(save_path).relative_to(settings.DOWNLOAD_DIR.resolve()))
+    return str(paths.local(save_path).relative_to(paths.root().resolve()))
 
 
 def _folder(category: Category) -> Path:
     if category.save_path:
         try:
             return paths.local(category.save_path)
-        except OutsideDownloads as error:  # the download folder was changed under a path kept in full
+        except (
+            OutsideDownloads
+        ) as error:  # the download folder was changed under a path kept in full
             logger.warning("category «%s»: %s", category.name, error)
     return files.category_folder(category.name)
 

@@ -16,12 +16,17 @@ MAX_LENGTH = 900
 """Leaves room for a file name in the 1,000 characters of a job's paths."""
 
 
+def root() -> Path:
+    """The download folder."""
+    return files.category_folder("")
+
+
 def shown(path: str | Path) -> str:
     """The path as clients see it. Pure text: it is called for every job of a list."""
-    text, root, public = str(path), str(settings.DOWNLOAD_DIR), settings.QBIT_PUBLIC_SAVE_PATH
-    if not public or not (text == root or text.startswith(f"{root}/")):
+    text, start, public = str(path), str(settings.DOWNLOAD_DIR), settings.QBIT_PUBLIC_SAVE_PATH
+    if not public or not (text == start or text.startswith(f"{start}/")):
         return text
-    rest = text[len(root) :]
+    rest = text[len(start) :]
     if not rest:
         return _trimmed(public)
     if _is_windows(public):
@@ -34,35 +39,39 @@ def local(text: str) -> Path:
 
     A relative path starts at the download folder. Both names of a folder are understood.
     """
-    root = settings.DOWNLOAD_DIR.resolve()
+    start = root().resolve()
     try:
-        resolved = _joined(root, text.strip()).resolve()
+        resolved = _joined(start, text.strip()).resolve()
     except (OSError, RuntimeError, ValueError):  # no such name is possible, or links in a circle
         raise _outside(text) from None
     fits = len(str(resolved)) <= MAX_LENGTH and all(
         len(part.encode("utf-8", "replace")) <= 255 for part in resolved.parts
     )
     # Unfinished files are cleared away by job number: nobody else may live there.
-    if not fits or not resolved.is_relative_to(root) or resolved.is_relative_to(root / files.PARTIAL):
+    if (
+        not fits
+        or not resolved.is_relative_to(start)
+        or resolved.is_relative_to(start / files.PARTIAL)
+    ):
         raise _outside(text)
     return resolved
 
 
-def _joined(root: Path, text: str) -> Path:
+def _joined(start: Path, text: str) -> Path:
     public = settings.QBIT_PUBLIC_SAVE_PATH
     if not public:
-        return root / text
+        return start / text
     asked: PurePath = (PureWindowsPath if _is_windows(public) else PurePosixPath)(text)
     if asked.is_relative_to(type(asked)(public)):
-        return root.joinpath(*asked.relative_to(type(asked)(public)).parts)
+        return start.joinpath(*asked.relative_to(type(asked)(public)).parts)
     if not asked.is_absolute() and not asked.anchor:
-        return root.joinpath(*asked.parts)
-    return root / text
+        return start.joinpath(*asked.parts)
+    return start / text
 
 
 def _outside(text: str) -> OutsideDownloads:
     return OutsideDownloads(
-        f"«{shorten(text, 200)}» is not inside the download folder {shown(settings.DOWNLOAD_DIR)}"
+        f"«{shorten(text, 200)}» is not inside the download folder {shown(root())}"
     )
 
 

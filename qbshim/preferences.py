@@ -5,9 +5,14 @@ from typing import Any
 from django.conf import settings
 
 from downloads import files
-from qbshim.paths import shown
+from qbshim.paths import root, shown
 
-_FALSE = """
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_FALSE = _words("""
 add_stopped_enabled add_to_top_of_queue add_trackers_enabled add_trackers_from_url_enabled
 alternative_webui_enabled announce_to_all_tiers announce_to_all_trackers anonymous_mode auto_tmm_enabled
 autorun_enabled autorun_on_torrent_added_enabled block_peers_on_privileged_ports
@@ -27,9 +32,9 @@ ssl_enabled status_bar_external_ip temp_path_enabled torrent_changed_tmm_enabled
 use_category_paths_in_manual_mode use_https use_subcategories use_unwanted_folder
 web_ui_host_header_validation_enabled web_ui_reverse_proxy_enabled web_ui_secure_cookie_enabled web_ui_upnp
 web_ui_use_custom_http_headers_enabled
-""".split()
+""")
 
-_ZERO = """
+_ZERO = _words("""
 alt_dl_limit alt_up_limit announce_port async_io_threads auto_delete_mode bittorrent_protocol
 checking_memory_use connection_speed disk_cache disk_cache_ttl disk_io_read_mode disk_io_type
 disk_io_write_mode disk_queue_size dl_limit dyndns_service embedded_tracker_port encryption file_log_age
@@ -43,9 +48,9 @@ send_buffer_low_watermark send_buffer_watermark send_buffer_watermark_factor slo
 slow_torrent_inactive_timer slow_torrent_ul_rate_threshold socket_backlog_size socket_receive_buffer_size
 socket_send_buffer_size ssl_listen_port stop_tracker_timeout up_limit upload_choking_algorithm
 upload_slots_behavior upnp_lease_duration utp_tcp_mixed_mode web_ui_ban_duration web_ui_max_auth_fail_count
-""".split()
+""")
 
-_EMPTY = """
+_EMPTY = _words("""
 add_trackers add_trackers_url add_trackers_url_list alternative_webui_path announce_ip
 autorun_on_torrent_added_program autorun_program banned_IPs bypass_auth_subnet_whitelist
 current_interface_address current_interface_name current_network_interface dht_bootstrap_nodes dyndns_domain
@@ -54,7 +59,7 @@ ip_filter_path mail_notification_email mail_notification_password mail_notificat
 mail_notification_smtp mail_notification_username proxy_ip proxy_password proxy_username
 python_executable_path rss_smart_episode_filters web_ui_custom_http_headers web_ui_domain_list
 web_ui_https_cert_path web_ui_https_key_path web_ui_reverse_proxies_list web_ui_username
-""".split()
+""")
 
 _FIXED: dict[str, Any] = {
     **dict.fromkeys(_FALSE, False),
@@ -97,8 +102,8 @@ def preferences() -> dict[str, Any]:
         **_FIXED,
         "max_active_downloads": slots,
         "max_active_torrents": slots,
-        "save_path": shown(settings.DOWNLOAD_DIR),
-        "temp_path": shown(settings.DOWNLOAD_DIR / files.PARTIAL),
+        "save_path": shown(root()),
+        "temp_path": shown(root() / files.PARTIAL),
         "web_ui_address": settings.HOST,
         "web_ui_port": settings.PORT,
     }

@@ -67,8 +67,7 @@ def add_magnet(url: str, options: AddOptions) -> Job:
     A release that is there already is left alone, except that one without a category takes the asked one. One that
     failed, was cancelled or lost its file starts over, as the new request wants it.
     """
-    magnet = _ours(url)
-    assert magnet.identity is not None
+    magnet, identity = _ours(url)
     with transaction.atomic():
         category = categories.known_or_created(options.category)
         before = Job.objects.present().filter(infohash=magnet.infohash).first()
@@ -76,12 +75,12 @@ def add_magnet(url: str, options: AddOptions) -> Job:
             downloads.Order(
                 infohash=magnet.infohash,
                 name=magnet.file_name,
-                identity=magnet.identity,
+                identity=identity,
                 category=category,
                 save_path=options.save_path or categories.folder_of(category),
                 provider=magnet.provider or "",
                 paused=options.paused,
-                size_bytes=_probed_size(magnet.identity),
+                size_bytes=_probed_size(identity),
             )
         )
         if created:
@@ -92,7 +91,7 @@ def add_magnet(url: str, options: AddOptions) -> Job:
     return job
 
 
-def _ours(url: str) -> releases.Magnet:
+def _ours(url: str) -> tuple[releases.Magnet, releases.Identity]:
     try:
         magnet = releases.parse_magnet(url)
     except InvalidMagnet as error:
@@ -101,7 +100,7 @@ def _ours(url: str) -> releases.Magnet:
         raise Refused(f"the magnet {magnet.infohash} is a torrent, not a release of this catalogue")
     if not Site.objects.filter(pk=magnet.identity.site).exists():
         raise Refused(f"there is no site «{magnet.identity.site}»")
-    return magnet
+    return magnet, magnet.identity
 
 
 def _take_again(before: Job, job: Job, category: str, options: AddOptions) -> None:
@@ -209,7 +208,9 @@ def set_location(hashes: Sequence[str] | None, location: str) -> None:
     if not location.strip():
         raise ParameterInvalid("Save path cannot be empty")
     if select(hashes):
-        raise Conflict("AniBridge does not move files; choose a category before the download starts")
+        raise Conflict(
+            "AniBridge does not move files; choose a category before the download starts"
+        )
 
 
 def rename(infohash: str, name: str) -> None:
@@ -247,15 +248,16 @@ def remove_tags(hashes: Sequence[str] | None, tags: Sequence[str]) -> None:
 
 
 def _retag(hashes: Sequence[str] | None, change: Callable[[list[str]], list[str]]) -> None:
-    jobs = select(hashes)
-    for job in jobs:
+    for job in select(hashes):
+        known = getattr(job, "client_task", None)
+        old = known.tags if known else []
+        if change(old) == old:
+            continue
         with transaction.atomic():
             task_id = _remember(job, name=job.name).pk
             task = ClientTask.objects.select_for_update().get(pk=task_id)
-            tags = change(task.tags)
-            if tags != task.tags:
-                task.tags = tags
-                task.save(update_fields=["tags"])
+            task.tags = change(task.tags)
+            task.save(update_fields=["tags"])
 
 
 def _tolerantly(command: Callable[[int], Job], job: Job) -> None:

@@ -86,7 +86,9 @@ def _subject(params: Mapping[str, str]) -> tuple[str, int | None, int | None, bo
     asked = " ".join(without_controls(params.get("q", "")).split())[:MAX_TITLE]
     has_id = any(params.get(name, "").strip() for name in IDS)
     if not asked:
-        return "", None, None, by_date or has_id or season is not None or episode is not None
+        # A query that is nothing but control characters is about something, too.
+        told = by_date or has_id or bool(params.get("q", "").strip())
+        return "", None, None, told or season is not None or episode is not None
     if has_id and asked.isdecimal():
         # Sonarr's absolute form: the id says which show, `q` only the number.
         return "", None, None, True

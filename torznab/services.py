@@ -20,7 +20,8 @@ from torznab.query import Query
 
 ANCHOR_SECONDS = 600
 """How long a client may take to turn all the pages of a feed."""
-_ABSOLUTE = re.compile(r"(?P<title>.+) (?P<number>[0-9]{2,4})")
+# Sonarr writes absolute numbers with two digits at least; from 1900 on it is a year.
+_ABSOLUTE = re.compile(r"(?P<title>.+) (?P<number>[0-9]{2,3}|1[0-8][0-9]{2})")
 
 
 def sites_asked(site_id: str | None) -> frozenset[str]:

@@ -158,6 +158,7 @@ def magnet_hash(url: str) -> str:
     need(url.startswith("magnet:?"), f"no magnet: {url[:40]}")
     need(len(url) < 65_000, "too long")
     need("#" not in url and url.isascii() and url.isprintable(), "not a URL")
+    need(" " not in url, "a blank in a URL")
     parts = [part.split("=") for part in url.removeprefix("magnet:?").split("&")]
     need(all(len(part) == 2 and len(part[0]) > 1 for part in parts), "odd parameter")
     topics = [value for key, value in parts if key.startswith("xt")]

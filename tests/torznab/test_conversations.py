@@ -120,6 +120,7 @@ def test_what_is_asked_by_id_alone_is_not_answered_with_the_newest_releases(ask:
         assert read_feed(ask(f"t=movie&{ids}&cat={RADARR_CATEGORIES}")) == []
     assert read_feed(ask("t=tvsearch&tvdbid=81189&q=05&cat=5070")) == []
     assert read_feed(ask("t=tvsearch&season=1&ep=1")) == []
+    assert read_feed(ask("t=search&q=%00")) == []
 
 
 def test_ids_beside_a_title_change_nothing(ask: Ask):
@@ -160,6 +161,13 @@ def test_a_number_that_belongs_to_the_title_is_no_episode(ask: Ask):
     make_show("Mob Psycho 100", episodes=2, seasons=[1])
     found = read_feed(ask(f"t=search&{SONARR_ANIME}&q=Mob+Psycho+100&{PAGE}"))
     assert {item.parsed for item in found} == {("Mob Psycho 100", 1, 1), ("Mob Psycho 100", 1, 2)}
+
+
+@pytest.mark.usefixtures("no_season_pages")
+def test_a_year_behind_the_title_is_no_episode(ask: Ask):
+    make_show("Sintel", episodes=2, seasons=[1])
+    found = read_feed(ask(f"t=search&{SONARR_ANIME}&q=Sintel+2010&{PAGE}"))
+    assert {item.parsed[1:] for item in found} == {(1, 1), (1, 2)}
 
 
 def test_numbers_in_a_free_query_are_understood(ask: Ask):

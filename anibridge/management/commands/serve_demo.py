@@ -17,7 +17,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        cli.add_arguments(parser, settings.DATA_DIR / "demo")
+        cli.add_arguments(parser, settings.DEMO_VIDEOS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
