@@ -8,7 +8,7 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anibridge.settings")
 
@@ -30,7 +30,7 @@ STREAMS: list[tuple[re.Pattern[str], App]] = [
 ]
 """Path → plain ASGI app; named groups arrive in `scope["path_params"]`."""
 
-_threads = WSGIMiddleware(wsgi_application, workers=settings.WEB_THREADS)
+_threads = WSGIMiddleware(cast(Any, wsgi_application), workers=settings.WEB_THREADS)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +44,18 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if match := pattern.fullmatch(scope["path"]):
             await app({**scope, "path_params": match.groupdict()}, receive, send)
             return
-    await _threads(scope, receive, send)  # type: ignore[arg-type]
+    await _threads(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)  # type: ignore[arg-type]
+
+
+def _without_body(send: Send) -> Send:
+    """Django answers HEAD like GET and leaves it to the server to drop the body; gunicorn warns of each."""
+
+    async def drop(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return drop
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -6,7 +6,7 @@ A bad value stops the start; all bad ones are named at once.
 import re
 import zoneinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -36,7 +36,7 @@ def _one_of(*choices: str) -> Any:
 
 # --- What the operator decides -------------------------------------------------------------------
 DATA_DIR = env.path("ANIBRIDGE_DATA_DIR", Path("data"))
-DOWNLOAD_DIR = env.path("ANIBRIDGE_DOWNLOAD_DIR", None)
+_download_dir = env.path("ANIBRIDGE_DOWNLOAD_DIR", None)
 HOST = env.str("ANIBRIDGE_HOST", "127.0.0.1")
 PORT = env.int("ANIBRIDGE_PORT", 8000, validate=validate.Range(min=1, max=65535))
 PUBLIC_URL = env.str("ANIBRIDGE_PUBLIC_URL", "")
@@ -45,7 +45,7 @@ WEB_THREADS = env.int("ANIBRIDGE_WEB_THREADS", 8, validate=validate.Range(min=1,
 ADMIN_USER = env.str("ANIBRIDGE_ADMIN_USER", "admin", validate=validate.Length(min=1, max=150))
 DEMO = env.bool("ANIBRIDGE_DEMO", None)
 DEMO_PORT = env.int("ANIBRIDGE_DEMO_PORT", 8001, validate=validate.Range(min=1, max=65535))
-DEMO_VIDEOS = env.path("ANIBRIDGE_DEMO_VIDEOS", None)
+_demo_videos = env.path("ANIBRIDGE_DEMO_VIDEOS", None)
 LOG_LEVEL = env.str(
     "ANIBRIDGE_LOG_LEVEL", "INFO", validate=_one_of("DEBUG", "INFO", "WARNING", "ERROR")
 )
@@ -56,9 +56,10 @@ _admin_password = env.str("ANIBRIDGE_ADMIN_PASSWORD", "")
 _database_url = env.str("DATABASE_URL", "")
 _broker_url = env.str("CELERY_BROKER_URL", "")
 
-CATALOGUE_SITES = env.list("CATALOGUE_SITES", None)
+_sites = env.list("CATALOGUE_SITES", None)
 SITE_BASE_URLS = {
-    site: env.str(f"{site.upper()}_BASE_URL", "") for site in ("aniworld", "sto", "megakino", "demo")
+    site: env.str(f"{site.upper()}_BASE_URL", "")
+    for site in ("aniworld", "sto", "megakino", "demo")
 }
 DOWNLOAD_CONCURRENCY = env.int("DOWNLOAD_CONCURRENCY", 3, validate=validate.Range(min=1, max=64))
 DOWNLOAD_RATE_LIMIT = env.size("DOWNLOAD_RATE_LIMIT", "0")
@@ -82,13 +83,13 @@ try:
 except EnvValidationError as error:
     named = "; ".join(
         f"{name}: {', '.join(str(m) for m in messages)}"
-        for name, messages in error.error_messages.items()
+        for name, messages in cast("dict[str, list[str]]", error.error_messages).items()
     )
     raise ImproperlyConfigured(f"bad setting: {named}") from None
 
 # --- Derived from it; nothing below reads the environment ----------------------------------------
 DATA_DIR = DATA_DIR.expanduser().resolve()
-DOWNLOAD_DIR = (DOWNLOAD_DIR or DATA_DIR / "downloads").expanduser().resolve()
+DOWNLOAD_DIR: Path = (_download_dir or DATA_DIR / "downloads").expanduser().resolve()
 _demo_runs = DATA_DIR / "run" / "demo"  # holds the port while `up` runs the demo catalogue
 if DEMO is None and _demo_runs.exists():
     DEMO, DEMO_PORT = True, int(_demo_runs.read_text())
@@ -96,10 +97,10 @@ if DEMO:
     # Exactly the stand-in may be reached on this machine, nothing else.
     OUTBOUND_ALLOWED_PRIVATE_HOSTS.append(f"127.0.0.1:{DEMO_PORT}")
     SITE_BASE_URLS["demo"] = SITE_BASE_URLS["demo"] or f"http://127.0.0.1:{DEMO_PORT}"
-DEMO_VIDEOS = (DEMO_VIDEOS or DATA_DIR / "demo").expanduser().resolve()
-CATALOGUE_SITES = [
+DEMO_VIDEOS: Path = (_demo_videos or DATA_DIR / "demo").expanduser().resolve()
+CATALOGUE_SITES: list[str] = [
     name.strip().lower()
-    for name in (CATALOGUE_SITES if CATALOGUE_SITES is not None else (["demo"] if DEMO else []))
+    for name in (_sites if _sites is not None else (["demo"] if DEMO else []))
     if name.strip()
 ]
 PROVIDER_ORDER = [name.strip() for name in PROVIDER_ORDER if name.strip()]
@@ -115,6 +116,7 @@ if _api_key and not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", _api_key):
     )
 try:
     DATA_DIR.mkdir(parents=True, exist_ok=True)
+    (DATA_DIR / "static").mkdir(exist_ok=True)
     SECRET_KEY = _secret_key or secrets.load_or_create(
         SECRETS_DIR / "secret_key", lambda: secrets.password() + secrets.api_key()
     )
@@ -226,6 +228,21 @@ def _database() -> dict[str, Any]:
 
 
 DATABASES = {"default": _database()}
+
+# Shared by all web processes; nothing in it is missed when it is gone.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": _broker_url,
+        "KEY_PREFIX": "anibridge",
+    }
+    if _broker_url.startswith(("redis:", "rediss:"))
+    else {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": str(DATA_DIR / "cache"),
+        "OPTIONS": {"MAX_ENTRIES": 2000},
+    }
+}
 
 # --- Celery: a message is a nudge, the row is the truth ------------------------------------------
 CELERY_BROKER_URL = _broker_url or "filesystem://localhost//"

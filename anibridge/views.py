@@ -40,10 +40,17 @@ def readyz(request: HttpRequest) -> JsonResponse:
         for name, check in (("database", _database), ("broker", _broker), ("workers", _workers))
     }
     ready = all(outcome == "ok" for outcome in checks.values())
-    return JsonResponse(
-        {"status": "ready" if ready else "not ready", "version": settings.VERSION, "checks": checks},
+    response = JsonResponse(
+        {
+            "status": "ready" if ready else "not ready",
+            "version": settings.VERSION,
+            "checks": checks,
+        },
         status=200 if ready else 503,
     )
+    # Django logs every 5xx as an error of ours; this one is an answer.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 def _outcome(check: Callable[[], str]) -> str:

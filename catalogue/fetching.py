@@ -14,7 +14,14 @@ from anibridge.lib import http
 from catalogue.errors import SiteError, SiteUnavailable
 from catalogue.models import Site
 from catalogue.sites import get_adapter
-from catalogue.sites.base import Answer, EpisodeFacts, EpisodePage, HostLink, SiteAdapter, TitleFacts
+from catalogue.sites.base import (
+    Answer,
+    EpisodeFacts,
+    EpisodePage,
+    HostLink,
+    SiteAdapter,
+    TitleFacts,
+)
 
 T = TypeVar("T")
 PAGE_BYTES = 8 * 2**20

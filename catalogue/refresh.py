@@ -114,7 +114,7 @@ def _mappings(
     site_id: str, entries: list[IndexEntry], started: datetime
 ) -> Iterator[TitleMapping]:
     for entry in entries:
-        keys = {}
+        keys: dict[str, str] = {}
         for name in (entry.name, *entry.alternatives):
             key = words.title_key(name)[:300]
             if key:

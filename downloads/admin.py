@@ -88,9 +88,7 @@ class JobAdmin(ModelAdmin):
     def remove_with_files(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         self._remove(request, queryset, delete_files=True)
 
-    def _remove(
-        self, request: HttpRequest, queryset: QuerySet[Job], *, delete_files: bool
-    ) -> None:
+    def _remove(self, request: HttpRequest, queryset: QuerySet[Job], *, delete_files: bool) -> None:
         ids = list(queryset.values_list("pk", flat=True))
         for job_id in ids:
             services.remove(job_id, delete_files=delete_files)

@@ -293,6 +293,8 @@ def _fail(job_id: int, token: int, message: str) -> None:
 def _let_go(job_id: int, token: int) -> None:
     """The job went on without us. Unfinished files stay for a resume, unless the job is over."""
     job = Job.objects.get(pk=job_id)
-    logger.info("job %s: stopped, it is %s now", job_id, "deleted" if job.removed_at else job.status)
+    logger.info(
+        "job %s: stopped, it is %s now", job_id, "deleted" if job.removed_at else job.status
+    )
     if job.removed_at is not None or job.status == JobStatus.CANCELLED:
         files.drop_partial(job_id)

@@ -108,9 +108,7 @@ def move(
 
 def start_over(job_id: int, *, reason: str) -> Job:
     """Queue a job again from nothing: after a failure, a cancellation or the loss of its file."""
-    return move(
-        job_id, S.QUEUED, reason=reason, retry_count=F("retry_count") + 1, **_FRESH_START
-    )
+    return move(job_id, S.QUEUED, reason=reason, retry_count=F("retry_count") + 1, **_FRESH_START)
 
 
 @transaction.atomic

@@ -118,6 +118,11 @@ def answers(base_url: str) -> bool:
     """Whether an AniBridge is ready at this address."""
     netloc = base_url.split("://", 1)[-1]
     try:
-        return http.fetch(f"{base_url}/readyz", session=http.session(trusted=(netloc,)), timeout=3).status == 200
+        return (
+            http.fetch(
+                f"{base_url}/readyz", session=http.session(trusted=(netloc,)), timeout=3
+            ).status
+            == 200
+        )
     except AniBridgeError:
         return False

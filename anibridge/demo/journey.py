@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import qbittorrentapi
@@ -95,7 +96,10 @@ def walk(
         tell("caps", torznab.caps())
         tell("feed", torznab.feed())
         offers = torznab.search(wanted)
-        tell("search", f"{len(offers)} releases for {wanted.title} S{wanted.season:02}E{wanted.episode:02}")
+        tell(
+            "search",
+            f"{len(offers)} releases for {wanted.title} S{wanted.season:02}E{wanted.episode:02}",
+        )
         offer = _pick(offers, wanted)
         tell("pick", f"{offer.name} ({offer.size / 1e6:.1f} MB)")
     return _download(access, wanted, offer, tell, show, seconds)
@@ -196,7 +200,9 @@ def _download(
             torrent, polls = _until_done(client, offer, show, seconds)
             path = Path(str(torrent["content_path"]))
             found = _check(torrent, path, wanted, offer)
-            tell("completed", f"{path} ({path.stat().st_size / 1e6:.1f} MB, {found:.0f} s of video)")
+            tell(
+                "completed", f"{path} ({path.stat().st_size / 1e6:.1f} MB, {found:.0f} s of video)"
+            )
         finally:
             client.torrents_delete(delete_files=True, torrent_hashes=offer.infohash)
         if client.torrents_info(torrent_hashes=offer.infohash) or path.exists():
@@ -225,7 +231,7 @@ def _client(access: Access) -> Iterator[qbittorrentapi.Client]:
 
 def _until_done(
     client: qbittorrentapi.Client, offer: Offer, show: Show, seconds: float
-) -> tuple[dict[str, object], tuple[float, ...]]:
+) -> tuple[dict[str, Any], tuple[float, ...]]:
     """Poll as Sonarr does, only faster, until the state says that the release may be imported."""
     polls: list[float] = []
     deadline = time.monotonic() + seconds
@@ -233,24 +239,26 @@ def _until_done(
         torrents = client.torrents_info(category=CATEGORY, torrent_hashes=offer.infohash)
         if not torrents:
             raise JourneyFailed("the release is not listed after it was added")
-        torrent = dict(torrents[0])
+        torrent: dict[str, Any] = dict(torrents[0])
         polls.append(float(torrent["progress"]))
         show(polls[-1], int(torrent["dlspeed"]))
         if torrent["state"] in DONE_STATES:
             return torrent, tuple(polls)
         if torrent["state"] in {"error", "missingFiles"}:
-            raise JourneyFailed(f"the download failed: {torrent.get('comment') or 'no reason given'}")
+            raise JourneyFailed(
+                f"the download failed: {torrent.get('comment') or 'no reason given'}"
+            )
         time.sleep(0.3)
     raise JourneyFailed(f"not finished after {seconds:.0f} s, at {polls[-1]:.0%}")
 
 
-def _check(torrent: dict[str, object], path: Path, wanted: Wanted, offer: Offer) -> float:
+def _check(torrent: dict[str, Any], path: Path, wanted: Wanted, offer: Offer) -> float:
     """The file is a video, as long as it should be, under the name that was grabbed. Returns its seconds."""
     if str(path) == str(torrent["save_path"]).rstrip("/"):
         raise JourneyFailed("content_path equals save_path: Sonarr would not import")
     if path.stem != offer.name:
         raise JourneyFailed(f"the file is named {path.name}, grabbed was {offer.name}")
-    if torrent["progress"] != 1 or float(str(torrent["ratio_limit"])) < 0:
+    if torrent["progress"] != 1 or torrent["ratio_limit"] < 0:
         raise JourneyFailed("the finished release is not one that Sonarr may move and remove")
     length = expected_seconds(video_of(wanted.slug, wanted.season, wanted.episode))
     try:

@@ -82,7 +82,10 @@ def test_when_every_host_is_broken_the_error_names_each(demo_site: Site, setting
         ({"slug": "no-such-title"}, "nicht gefunden"),
         ({"episode": 99}, "99"),
         ({"language": "English Sub"}, "not offered in English Sub"),
-        ({"slug": "kaeptn-gruenspan-die-moewen", "season": 2, "episode": 2}, "nothing was uploaded"),
+        (
+            {"slug": "kaeptn-gruenspan-die-moewen", "season": 2, "episode": 2},
+            "nothing was uploaded",
+        ),
     ],
 )
 def test_what_is_not_there_fails_with_words(demo_site: Site, settings, wrong: dict, told: str):

@@ -18,7 +18,9 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--url", help="an AniBridge that runs (default: the one of this data directory)")
+        parser.add_argument(
+            "--url", help="an AniBridge that runs (default: the one of this data directory)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         url = options["url"] or f"http://127.0.0.1:{settings.PORT}"
@@ -28,7 +30,9 @@ class Command(BaseCommand):
                 self._walk(self._ours(url.rstrip("/")))
             else:
                 with tempfile.TemporaryDirectory(prefix="anibridge-demo-") as folder:
-                    self._line("server", f"none with the demo is running here: starting one in {folder}")
+                    self._line(
+                        "server", f"none with the demo is running here: starting one in {folder}"
+                    )
                     with house.running(
                         settings.BASE_DIR, Path(folder) / "data", videos=settings.DEMO_VIDEOS
                     ) as access:
@@ -109,4 +113,3 @@ class _LiveBar:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-

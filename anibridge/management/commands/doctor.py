@@ -81,10 +81,14 @@ def _broker() -> Iterator[Finding]:
 
 def _processes() -> Iterator[Finding]:
     silent = heartbeats.silent()
-    yield "processes", not silent, (
-        f"no sign of life from {', '.join(silent)}: is `manage.py up` running?"
-        if silent
-        else "workers and beat are alive"
+    yield (
+        "processes",
+        not silent,
+        (
+            f"no sign of life from {', '.join(silent)}: is `manage.py up` running?"
+            if silent
+            else "workers and beat are alive"
+        ),
     )
 
 
@@ -96,7 +100,11 @@ def _ffmpeg() -> Iterator[Finding]:
 def _sites() -> Iterator[Finding]:
     sites = list(Site.objects.enabled())
     if not sites:
-        yield "sites", False, "none is enabled: name one in CATALOGUE_SITES or enable it in the admin"
+        yield (
+            "sites",
+            False,
+            "none is enabled: name one in CATALOGUE_SITES or enable it in the admin",
+        )
     for site in sites:
         trouble = site.last_error if site.failures else site.index_warning
         if not site.index_size:

@@ -26,12 +26,16 @@ class Stop(Exception):
 
 
 class Command(BaseCommand):
-    help = "Start web, workers, beat and (with ANIBRIDGE_DEMO) the demo catalogue; stop with Ctrl-C."
+    help = (
+        "Start web, workers, beat and (with ANIBRIDGE_DEMO) the demo catalogue; stop with Ctrl-C."
+    )
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--console", action="store_true", help="log to the console instead of the data directory"
+            "--console",
+            action="store_true",
+            help="log to the console instead of the data directory",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -79,7 +83,9 @@ class Command(BaseCommand):
         demo = f"http://127.0.0.1:{settings.DEMO_PORT}/healthz"
         refreshed = False
         deadline = time.monotonic() + READY_SECONDS
-        with http.session(trusted=(own.removeprefix("http://"), f"127.0.0.1:{settings.DEMO_PORT}")) as s:
+        with http.session(
+            trusted=(own.removeprefix("http://"), f"127.0.0.1:{settings.DEMO_PORT}")
+        ) as s:
             while time.monotonic() < deadline:
                 if supervisor.poll() is not None:
                     raise CommandError("the supervisor did not start; see logs/supervisor.log")
@@ -96,7 +102,9 @@ class Command(BaseCommand):
         )
 
     def _tell(self) -> None:
-        base = settings.PUBLIC_URL.rstrip("/") or f"http://{_reachable(settings.HOST)}:{settings.PORT}"
+        base = (
+            settings.PUBLIC_URL.rstrip("/") or f"http://{_reachable(settings.HOST)}:{settings.PORT}"
+        )
         key = settings.API_KEY_FILE if settings.API_KEY_FILE.exists() else "ANIBRIDGE_API_KEY"
         password = (
             settings.ADMIN_PASSWORD_FILE

@@ -21,7 +21,9 @@ class Command(BaseCommand):
     help = "Add, list, show, pause, resume, cancel, retry and delete downloads."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, parser_class=argparse.ArgumentParser)
+        actions = parser.add_subparsers(
+            dest="action", required=True, parser_class=argparse.ArgumentParser
+        )
         add = actions.add_parser("add", help="queue one of AniBridge's own magnet links")
         add.add_argument("magnet")
         add.add_argument("--category", default="")
