@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
-from environs import EnvValidationError, FileAwareEnv, validate
+from environs import EnvError, EnvValidationError, FileAwareEnv, validate
 
 from anibridge.lib import secrets
 
@@ -26,7 +26,7 @@ def _size(value: str) -> int:
     """Bytes, with an optional unit: `10MB`, `512KiB`, `0`."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?(?:/S)?\s*", str(value).upper())
     if not match:
-        raise ValueError("must be a number of bytes such as 500000, 500KB or 10MB")
+        raise EnvError("Must be a number of bytes such as 500000, 500KB or 10MB.")
     return int(float(match[1]) * _UNITS[match[2] or ""])
 
 
@@ -64,6 +64,9 @@ SITE_BASE_URLS = {
 DOWNLOAD_CONCURRENCY = env.int("DOWNLOAD_CONCURRENCY", 3, validate=validate.Range(min=1, max=64))
 DOWNLOAD_RATE_LIMIT = env.size("DOWNLOAD_RATE_LIMIT", "0")
 DOWNLOAD_RETRIES = env.int("DOWNLOAD_RETRIES", 3, validate=validate.Range(min=0, max=20))
+DOWNLOAD_SILENT_SECONDS = env.float(
+    "DOWNLOAD_SILENT_SECONDS", 60, validate=validate.Range(min=5, max=3600)
+)
 PROVIDER_ORDER = env.list(
     "PROVIDER_ORDER",
     ["VOE", "Filemoon", "Streamtape", "Vidmoly", "Doodstream", "LoadX", "Luluvdo", "Vidoza"],

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from anibridge import views
+from qbshim.views.auth import unknown
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -11,6 +12,11 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("torznab/", include("torznab.urls")),
     path("api/v2/", include("qbshim.urls")),
+    # What clients probe beside the API: a real server answers these in plain text as well.
+    path("api/v2", unknown),
+    path("version/api", unknown),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
 ]
+
+handler400 = views.bad_request

@@ -81,6 +81,11 @@ def _workers() -> str:
     return f"silent: {', '.join(silent)}" if silent else "ok"
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A request that is malformed before any view sees it, in words that every client can read."""
+    return HttpResponse("Bad Request", status=400, content_type="text/plain")
+
+
 @require_safe
 @login_required
 def dashboard(request: HttpRequest) -> HttpResponse:

@@ -145,14 +145,14 @@ def probe_episode(
             found, _ = probe_links(client, links)
             found = replace(found, slug=slug, season=season, episode=episode)
         except NoStream as error:
-            found = Finding(slug, season, episode, language, False, reason=shorten(str(error), 1000))
+            found = Finding(
+                slug, season, episode, language, False, reason=shorten(str(error), 1000)
+            )
         findings.append(found)
     return findings
 
 
-def estimate(
-    episodes: Iterable[EpisodeFacts], sample: Finding, slug: str
-) -> list[Finding]:
+def estimate(episodes: Iterable[EpisodeFacts], sample: Finding, slug: str) -> list[Finding]:
     """The season's other episodes in the sample's language, with the sample's quality."""
     return [
         replace(
@@ -168,7 +168,9 @@ def estimate(
     ]
 
 
-def record(site_id: str, findings: Iterable[Finding], *, checked_at: datetime | None = None) -> None:
+def record(
+    site_id: str, findings: Iterable[Finding], *, checked_at: datetime | None = None
+) -> None:
     """Remember findings; an older answer never replaces a newer one, an estimate never a probe.
 
     `first_seen_at` is the moment an episode became available and moves only when it was gone before.

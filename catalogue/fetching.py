@@ -5,13 +5,13 @@ No database in here: a client is made from a Site row and then used in any threa
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from anibridge.lib import http
-from catalogue.errors import SiteError, SiteUnavailable
+from catalogue.errors import LayoutChanged, NotFound, SiteError, SiteUnavailable
 from catalogue.models import Site
 from catalogue.sites import get_adapter
 from catalogue.sites.base import (
@@ -27,11 +27,17 @@ T = TypeVar("T")
 PAGE_BYTES = 8 * 2**20
 INDEX_BYTES = 64 * 2**20
 INDEX_SECONDS = 120.0
+INDEX_SILENCE = 30.0
+"""A site makes its index for a while before the first byte comes."""
+BLOCK = 64 * 1024
 
 
 @dataclass(frozen=True)
 class SiteClient:
-    """One site as it can be asked right now. Every call raises SiteError or NotFound, nothing else expected."""
+    """One site as it can be asked right now. Usable in any thread; keeps nothing open between calls.
+
+    Every call raises SiteError, NotFound, or UnsafeSlug before anything is asked; nothing else is expected.
+    """
 
     site_id: str
     adapter: SiteAdapter
@@ -63,49 +69,37 @@ class SiteClient:
         """Where a play link leads: the host's page. The redirect itself is not followed."""
 
         def read(base: str) -> str:
-            answer = _answer(
-                http.fetch(
-                    urljoin(base, link.path),
-                    session=self._session(base),
-                    timeout=self.timeout,
-                    max_bytes=PAGE_BYTES,
-                    follow=False,
-                )
-            )
-            return self.adapter.read_play_link(answer, base)
+            return self.adapter.read_play_link(self._fetch(base, link.path, follow=False), base)
 
         return self._try_each(read)
 
-    @contextmanager
-    def index_chunks(self) -> Iterator[Iterator[bytes]]:
-        """The bytes of the title index as they arrive, from the first base URL that answers."""
-        failure: SiteError | None = None
-        for base in self.base_urls:
-            try:
-                with http.stream(
+    def index(self, read: Callable[[Iterator[bytes]], T]) -> T:
+        """The title index as `read` makes it out of the bytes, while they arrive. Raises SiteError.
+
+        Where a base URL cannot be reached, or its page comes cut short, `read` begins anew with the next.
+        """
+
+        def attempt(base: str) -> T:
+            with (
+                self._session(base) as session,
+                http.stream(
                     urljoin(base, self.adapter.index_path()),
-                    session=self._session(base),
-                    timeout=INDEX_SECONDS,
+                    session=session,
+                    timeout=INDEX_SILENCE,
+                    total=INDEX_SECONDS,
                     max_bytes=INDEX_BYTES,
-                ) as answer:
-                    if answer.status != 200:
-                        head = b"".join(answer.iter_bytes(65536))
-                        self.adapter.check(
-                            Answer(
-                                answer.url,
-                                answer.status,
-                                answer.headers,
-                                head.decode("utf-8", "replace"),
-                            )
-                        )
-                        raise SiteUnavailable(f"{base} answered {answer.status} for its index")
-                    yield answer.iter_bytes(65536)
-                    return
-            except http.OutboundError as error:
-                failure = SiteUnavailable(str(error))
-            except SiteError as error:
-                failure = error
-        raise failure or SiteUnavailable(f"{self.site_id} has no base URL")
+                ) as answer,
+            ):
+                if answer.status != 200:
+                    head = b"".join(islice(answer.iter_bytes(BLOCK), 4)).decode("utf-8", "replace")
+                    self.adapter.check(Answer(answer.url, answer.status, answer.headers, head))
+                    raise SiteUnavailable(f"{base} answered {answer.status} for its index")
+                return read(answer.iter_bytes(BLOCK))
+
+        try:
+            return self._try_each(attempt, patience=INDEX_SECONDS)
+        except NotFound as error:
+            raise LayoutChanged(f"the index has moved: {error}") from error
 
     def page(self, path: str, read: Callable[[Answer], T]) -> T:
         """Any other page of the site, read by `read`."""
@@ -113,23 +107,27 @@ class SiteClient:
 
     def _read(self, path: str, read: Callable[[Answer], T]) -> T:
         def attempt(base: str) -> T:
-            answer = _answer(
-                http.fetch(
-                    urljoin(base, path),
-                    session=self._session(base),
-                    timeout=self.timeout,
-                    max_bytes=PAGE_BYTES,
-                )
-            )
+            answer = self._fetch(base, path)
             self.adapter.check(answer)
             return read(answer)
 
         return self._try_each(attempt)
 
-    def _try_each(self, attempt: Callable[[str], T]) -> T:
+    def _fetch(self, base: str, path: str, *, follow: bool = True) -> Answer:
+        with self._session(base) as session:
+            got = http.fetch(
+                urljoin(base, path),
+                session=session,
+                timeout=self.timeout,
+                max_bytes=PAGE_BYTES,
+                follow=follow,
+            )
+        return Answer(got.url, got.status, got.headers, got.text)
+
+    def _try_each(self, attempt: Callable[[str], T], *, patience: float = 0.0) -> T:
         """The base URL, then the mirrors: only an unreachable site is worth asking elsewhere."""
         failure: SiteError | None = None
-        deadline = time.monotonic() + 2 * self.timeout
+        deadline = time.monotonic() + (patience or 2 * self.timeout)
         for base in self.base_urls:
             try:
                 return attempt(base)
@@ -144,13 +142,7 @@ class SiteClient:
     def _session(self, base: str) -> http.GuardedSession:
         # The operator typed the base URL, so its own host needs no further permission; where it
         # redirects to is checked like any other address.
-        parts = urlsplit(base)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return http.session(trusted=(f"{parts.hostname}:{port}",))
-
-
-def _answer(fetched: http.Fetched) -> Answer:
-    return Answer(fetched.url, fetched.status, fetched.headers, fetched.text)
+        return http.session(trusted=(base,))
 
 
 def client_for(site: Site) -> SiteClient:
@@ -164,4 +156,3 @@ def client_for(site: Site) -> SiteClient:
         timeout=site.search_timeout_seconds,
         languages=languages,
     )
-

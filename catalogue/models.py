@@ -120,7 +120,9 @@ class Title(models.Model):
     cover = models.CharField(max_length=300, blank=True, default="")
     genres = models.JSONField(default=list, blank=True)
     seasons = models.JSONField(null=True, blank=True, help_text="Empty until its page was read.")
-    seen_at = models.DateTimeField(default=timezone.now, help_text="In the site's index until then.")
+    seen_at = models.DateTimeField(
+        default=timezone.now, help_text="In the site's index until then."
+    )
     learned_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -1,30 +1,34 @@
 """Renewing a site's title index: read it whole, then swap it in one transaction, or keep the old one."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from anibridge.lib.text import shorten
+from anibridge.lib.text import shorten, without_controls
 from catalogue import health, words
 from catalogue.errors import SiteError, UnknownSite
 from catalogue.fetching import client_for
 from catalogue.models import Site, Title, TitleMapping
-from catalogue.sites.base import IndexEntry
+from catalogue.sites.base import SiteAdapter
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_Names = tuple[str, ...]
 BATCH = 1000
+READ_BATCH = 5000
 SMALLEST_SHARE = 0.5
 """An index below this share of the last good one is a broken page until its owner says otherwise."""
 MAX_TITLES = 500_000
+MAX_NAMES = 200
+"""Other names of one title that are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,89 +44,142 @@ class Refreshed:
 def refresh_index(site_id: str, *, force: bool = False) -> Refreshed:
     """Fetch a site's index and make it the current one.
 
-    Raises UnknownSite or SiteError; whatever happens, a good index is only ever replaced by a whole one.
-    `force` also takes one that is suspiciously small.
+    Raises UnknownSite or SiteError; whatever happens, a good index is only ever replaced by a whole one, and
+    never by one that was read earlier. `force` also takes one that is suspiciously small.
     """
-    try:
-        site = Site.objects.get(pk=site_id)
-    except Site.DoesNotExist:
-        raise UnknownSite(f"there is no site «{shorten(site_id, 40)}»") from None
+    site = Site.objects.filter(pk=site_id).first()
+    if site is None:
+        raise UnknownSite(f"there is no site «{shorten(site_id, 40)}»")
     client = client_for(site)
     started = timezone.now()
     try:
-        with client.index_chunks() as chunks:
-            entries = _bounded(client.adapter.parse_index(chunks))
+        titles = client.index(lambda chunks: _wanted(client.adapter, chunks))
     except SiteError as error:
-        health.failed(site_id, error)
+        health.failed(site_id, error, since=started)
         raise
-    health.answered(site_id)
-    if not force and len(entries) < site.index_size * SMALLEST_SHARE:
-        warning = (
-            f"the index of {started:%Y-%m-%d %H:%M} UTC has {len(entries)} titles, the one before "
-            f"{site.index_size}: kept the old one"
+    health.answered(site_id, since=started)
+    if not force and len(titles) < site.index_size * SMALLEST_SHARE:
+        return _keep(site, len(titles), started)
+    # Taking names apart is the slow part: done before anything is locked.
+    done = _swap(site_id, titles, _mappings(titles), started)
+    logger.info("%s: %d titles, %d names %s", site_id, done.titles, done.names, done.kept)
+    return done
+
+
+def _wanted(adapter: SiteAdapter, chunks: Iterator[bytes]) -> dict[str, _Names]:
+    """Slug → names, the site's own first. Slugs that the adapter could not ask for are left out."""
+    titles: dict[str, _Names] = {}
+    for entry in adapter.parse_index(chunks):
+        names = tuple(
+            name
+            for text in (entry.name, *entry.alternatives[:MAX_NAMES])
+            if (name := without_controls(text).strip()[:300])
         )
-        Site.objects.filter(pk=site_id).update(index_warning=warning, index_refreshed_at=started)
-        logger.warning("%s: %s", site_id, warning)
-        return Refreshed(site_id, site.index_size, site.mappings.count(), warning)
-    names = _swap(site_id, entries, started)
-    logger.info("%s: %d titles, %d names", site_id, len(entries), names)
-    return Refreshed(site_id, len(entries), names)
+        if names and adapter.slug_pattern.fullmatch(entry.slug):
+            titles[entry.slug] = titles.get(entry.slug, ()) + names
+        if len(titles) > MAX_TITLES:
+            raise SiteError(f"the index has more than {MAX_TITLES} titles")
+    return titles
 
 
-def _bounded(entries: Iterable[IndexEntry]) -> list[IndexEntry]:
-    taken = list(islice(entries, MAX_TITLES + 1))
-    if len(taken) > MAX_TITLES:
-        raise SiteError(f"the index has more than {MAX_TITLES} titles")
-    return taken
+def _keep(site: Site, found: int, started: datetime) -> Refreshed:
+    """Leave a good index in place of a suspicious one, and say so where the owner looks."""
+    warning = (
+        f"the index of {started:%Y-%m-%d %H:%M} UTC has {found} titles, the one before {site.index_size}: "
+        f"kept the old one. If the site really shrank, «manage.py refresh_index {site.pk} --force» takes it"
+    )
+    # Counts as read: the next try is after the usual time, not in a minute.
+    Site.objects.filter(pk=site.pk).update(index_warning=warning, index_refreshed_at=started)
+    logger.warning("%s: %s", site.pk, warning)
+    return Refreshed(site.pk, site.index_size, site.mappings.count(), warning)
+
+
+def _mappings(titles: dict[str, _Names]) -> dict[tuple[str, str], str]:
+    """(title key, slug) → the name as the site writes it; of names with the same key the first."""
+    mappings: dict[tuple[str, str], str] = {}
+    for slug, names in titles.items():
+        for name in names:
+            if key := words.title_key(name)[:300]:
+                mappings.setdefault((key, slug), name)
+    return mappings
 
 
 @transaction.atomic
-def _swap(site_id: str, entries: list[IndexEntry], started: datetime) -> int:
-    """Upsert every title and name, drop the ones the new index lacks, move the marker. Learnt facts stay."""
-    Site.objects.select_for_update().get(pk=site_id)  # two refreshes at once: one after the other
+def _swap(
+    site_id: str, titles: dict[str, _Names], mappings: dict[tuple[str, str], str], started: datetime
+) -> Refreshed:
+    """Write what differs, drop what the new index lacks, move the marker. Learnt facts stay."""
+    # Two refreshes at once: one after the other. Without a key lock, so that nobody who adds a row waits.
+    site = Site.objects.select_for_update(no_key=True).get(pk=site_id)
+    if site.index_refreshed_at and site.index_refreshed_at >= started:
+        kept = "a newer index came in while this one was read"
+        return Refreshed(site_id, site.index_size, site.mappings.count(), kept)
+    names = len(mappings)
+    _swap_titles(site_id, titles, started)
+    _swap_mappings(site_id, mappings, started)
+    Site.objects.filter(pk=site_id).update(
+        index_generation=F("index_generation") + 1,
+        index_size=len(titles),
+        index_refreshed_at=started,
+        index_warning="",
+    )
+    return Refreshed(site_id, len(titles), names)
+
+
+def _swap_titles(site_id: str, titles: dict[str, _Names], started: datetime) -> None:
+    rows = Title.objects.filter(site_id=site_id)
+    changed = {slug: names[0] for slug, names in titles.items()}
+    gone: list[int] = []
+    for pk, slug, name in rows.values_list("pk", "slug", "name").iterator(READ_BATCH):
+        if slug not in titles:
+            gone.append(pk)
+        elif changed[slug] == name:
+            del changed[slug]
+    _delete(rows, gone)
     for batch in _batches(
-        Title(site_id=site_id, slug=entry.slug, name=entry.name[:300], seen_at=started)
-        for entry in entries
+        Title(site_id=site_id, slug=slug, name=name, seen_at=started)
+        for slug, name in changed.items()
     ):
         Title.objects.bulk_create(
             batch,
             update_conflicts=True,
             unique_fields=["site", "slug"],
-            update_fields=["name", "seen_at"],
+            update_fields=["name"],
         )
-    names = 0
-    for mappings in _batches(_mappings(site_id, entries, started)):
-        names += len(mappings)
+    rows.update(seen_at=started)
+
+
+def _swap_mappings(site_id: str, changed: dict[tuple[str, str], str], started: datetime) -> None:
+    """Uses `changed` up."""
+    rows = TitleMapping.objects.filter(site_id=site_id)
+    gone: list[int] = []
+    for pk, key, slug, name in rows.values_list("pk", "title_key", "slug", "name").iterator(
+        READ_BATCH
+    ):
+        wanted = changed.get((key, slug))
+        if wanted is None:
+            gone.append(pk)
+        elif wanted == name:
+            del changed[key, slug]
+    _delete(rows, gone)
+    for batch in _batches(
+        TitleMapping(
+            site_id=site_id, title_key=key, slug=slug, name=name, last_refreshed_at=started
+        )
+        for (key, slug), name in changed.items()
+    ):
         TitleMapping.objects.bulk_create(
-            mappings,
+            batch,
             update_conflicts=True,
             unique_fields=["site", "title_key", "slug"],
-            update_fields=["name", "last_refreshed_at"],
+            update_fields=["name"],
         )
-    Title.objects.filter(site_id=site_id, seen_at__lt=started).delete()
-    TitleMapping.objects.filter(site_id=site_id, last_refreshed_at__lt=started).delete()
-    Site.objects.filter(pk=site_id).update(
-        index_generation=F("index_generation") + 1,
-        index_size=len(entries),
-        index_refreshed_at=started,
-        index_warning="",
-    )
-    return names
+    rows.update(last_refreshed_at=started)
 
 
-def _mappings(
-    site_id: str, entries: list[IndexEntry], started: datetime
-) -> Iterator[TitleMapping]:
-    for entry in entries:
-        keys: dict[str, str] = {}
-        for name in (entry.name, *entry.alternatives):
-            key = words.title_key(name)[:300]
-            if key:
-                keys.setdefault(key, name[:300])
-        for key, name in keys.items():
-            yield TitleMapping(
-                site_id=site_id, title_key=key, slug=entry.slug, name=name, last_refreshed_at=started
-            )
+def _delete(rows: QuerySet, gone: list[int]) -> None:
+    for batch in _batches(iter(gone)):
+        rows.filter(pk__in=batch).delete()
 
 
 def _batches(rows: Iterator[T]) -> Iterator[list[T]]:

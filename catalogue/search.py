@@ -144,7 +144,9 @@ def search(
     return answered
 
 
-def feed(*, offset: int = 0, limit: int = 100, sites: Sequence[str] | None = None) -> list[ResultEntry]:
+def feed(
+    *, offset: int = 0, limit: int = 100, sites: Sequence[str] | None = None
+) -> list[ResultEntry]:
     """What became available most recently, newest first: the query-less search."""
     rows = AvailabilityRecord.objects.feed()
     if sites is not None:

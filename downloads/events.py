@@ -33,15 +33,15 @@ _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="events")
 async def job_events(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
     """Send `data: {json}` whenever the job has changed, until it is over or the client leaves."""
     if scope["method"] != "GET":
-        await _refuse(send, 405, "use GET")
+        await _refuse(send, 405, "method_not_allowed", "use GET")
         return
     if not await _in_thread(_may_read, dict(scope)):
-        await _refuse(send, 403, "send the API key as X-Api-Key, or sign in")
+        await _refuse(send, 403, "forbidden", "send the API key as X-Api-Key, or sign in")
         return
     reference = scope["path_params"]["reference"]
     state = await _in_thread(_read, reference)
     if state is None:
-        await _refuse(send, 404, "there is no such download")
+        await _refuse(send, 404, "not_found", "there is no such download")
         return
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -88,8 +88,8 @@ async def _in_thread(work: Callable[[Any], Any], argument: Any) -> Any:
     return await asyncio.get_running_loop().run_in_executor(_threads, call)
 
 
-async def _refuse(send: Send, status: int, detail: str) -> None:
-    body = json.dumps({"code": status, "detail": detail}).encode()
+async def _refuse(send: Send, status: int, code: str, detail: str) -> None:
+    body = json.dumps({"code": code, "detail": detail}).encode()
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

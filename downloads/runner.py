@@ -30,6 +30,8 @@ from downloads.models import Job, JobFile, JobStatus
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+LONGEST_ETA = 8_640_000
+"""Seconds; qBittorrent's «unknown». A trickle would overflow the column."""
 SHORTEST_SECONDS = 2.0
 """A finished «video» below this is a host's placeholder."""
 
@@ -57,7 +59,7 @@ class Reporter:
         self._latest = {
             "downloaded_bytes": progress.downloaded,
             "speed": int(progress.speed or 0),
-            "eta": None if progress.eta is None else int(progress.eta),
+            "eta": None if progress.eta is None else min(int(progress.eta), LONGEST_ETA),
             "active_at": timezone.now(),
         }
         if progress.total and self.parts == 1:

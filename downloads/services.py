@@ -153,11 +153,12 @@ def remove(job_id: int, *, delete_files: bool) -> None:
 
 def delete_result(job: Job) -> None:
     """Delete what the job wrote, and the folder of a pack once it is empty. Nothing else, ever."""
-    for file in job.files.all():
-        if file.path:
-            files.delete(Path(file.path))
-    if job.result_path and job.episode is None:
-        files.delete_folder(Path(job.result_path))
+    paths = [Path(file.path) for file in job.files.all() if file.path]
+    for path in paths:
+        files.delete(path)
+    if job.episode is None:  # a season has a folder of its own, also when not all of it arrived
+        for folder in {path.parent for path in paths} - {Path(job.save_path)}:
+            files.delete_folder(folder)
 
 
 def sweep() -> list[int]:

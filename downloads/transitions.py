@@ -4,6 +4,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -34,7 +35,6 @@ ALLOWED: dict[str, frozenset[str]] = {
 
 MAX_DEATHS = 5
 """A job that kills its worker must not do so for ever."""
-SILENT_AFTER = timedelta(seconds=60)
 
 _FRESH_START: dict[str, Any] = {
     "progress": 0.0,
@@ -106,6 +106,7 @@ def move(
     return job
 
 
+@transaction.atomic
 def start_over(job_id: int, *, reason: str) -> Job:
     """Queue a job again from nothing: after a failure, a cancellation or the loss of its file."""
     return move(job_id, S.QUEUED, reason=reason, retry_count=F("retry_count") + 1, **_FRESH_START)
@@ -165,7 +166,7 @@ def park(owner: str) -> int:
 
 def release_stale(now: datetime | None = None) -> list[int]:
     """Take running jobs from silent workers: back to the queue, or failed after MAX_DEATHS. Returns the queued."""
-    since = (now or timezone.now()) - SILENT_AFTER
+    since = (now or timezone.now()) - timedelta(seconds=settings.DOWNLOAD_SILENT_SECONDS)
     queued = []
     for job in list(Job.objects.stale(since)):
         deaths = job.deaths + 1

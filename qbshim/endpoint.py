@@ -71,7 +71,7 @@ class Params:
     def hashes(self) -> list[str] | None:
         """The jobs that a command is for, in lower case; None for `all`. Raises ParameterMissing."""
         self.require("hashes")
-        if self.text("hashes").strip().lower() == "all":
+        if self.text("hashes") == "all":
             return None
         return [part.lower() for part in self.listed("hashes", "|")]
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import qbittorrentapi
 
@@ -90,9 +90,7 @@ def walk(
     `seconds` bounds the download. The release is removed again with its files, whatever happens after it was added.
     """
     wanted = wanted or Wanted()
-    parts = urlsplit(access.base_url)
-    with http.session(trusted=(parts.netloc if parts.port else f"{parts.hostname}:80",)) as session:
-        torznab = Torznab(access, session)
+    with indexer(access) as torznab:
         tell("caps", torznab.caps())
         tell("feed", torznab.feed())
         offers = torznab.search(wanted)
@@ -103,6 +101,12 @@ def walk(
         offer = _pick(offers, wanted)
         tell("pick", f"{offer.name} ({offer.size / 1e6:.1f} MB)")
     return _download(access, wanted, offer, tell, show, seconds)
+
+
+def find(access: Access, wanted: Wanted) -> Offer:
+    """The release that the journey would grab."""
+    with indexer(access) as torznab:
+        return _pick(torznab.search(wanted), wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,13 @@ class Torznab:
         return root
 
 
+@contextmanager
+def indexer(access: Access) -> Iterator[Torznab]:
+    """The indexer side of an AniBridge."""
+    with http.session(trusted=(access.base_url,)) as session:
+        yield Torznab(access, session)
+
+
 def _offer(item: ElementTree.Element) -> Offer:
     attributes = {attr.get("name"): attr.get("value") or "" for attr in item.findall(ATTR)}
     enclosure = item.find("enclosure")
@@ -187,7 +198,7 @@ def _pick(offers: list[Offer], wanted: Wanted) -> Offer:
 def _download(
     access: Access, wanted: Wanted, offer: Offer, tell: Tell, show: Show, seconds: float
 ) -> Arrived:
-    with _client(access) as client:
+    with connected(access) as client:
         tell("connect", f"qBittorrent {client.app_version()}, API {client.app_web_api_version()}")
         if CATEGORY not in client.torrents_categories():
             client.torrents_create_category(name=CATEGORY)
@@ -212,7 +223,8 @@ def _download(
 
 
 @contextmanager
-def _client(access: Access) -> Iterator[qbittorrentapi.Client]:
+def connected(access: Access) -> Iterator[qbittorrentapi.Client]:
+    """The download client side, logged in. Raises JourneyFailed for a refused login and for any API error."""
     client = qbittorrentapi.Client(
         host=access.base_url,
         username=access.username,

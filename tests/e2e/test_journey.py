@@ -1,8 +1,12 @@
 """The whole journey with real processes: web, workers, beat and the demo catalogue, as `make demo` walks it."""
 
 import os
-from collections.abc import Iterator, Mapping
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -58,6 +62,40 @@ def walk(data: Path, videos: Path, extra: Mapping[str, str]) -> list[str]:
     return steps
 
 
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    command: list[str]
+
+
+def processes_of(data: Path) -> list[Process]:
+    """Every process that runs with this data directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            environ = (entry / "environ").read_bytes() if entry.name.isdigit() else b""
+            if f"ANIBRIDGE_DATA_DIR={data}".encode() in environ.split(b"\0"):
+                command = (entry / "cmdline").read_bytes().decode().split("\0")
+                found.append(Process(int(entry.name), command))
+        except OSError:  # it ended while we looked
+            continue
+    return found
+
+
+def until(
+    client: Any, infohash: str, wanted: Callable[[Mapping[str, Any]], bool], seconds: float = 90
+) -> Mapping[str, Any]:
+    """Poll a torrent until it is as wanted; fails with its last state."""
+    deadline = time.monotonic() + seconds
+    torrent: Mapping[str, Any] = {}
+    while time.monotonic() < deadline:
+        torrent = client.torrents_info(torrent_hashes=infohash)[0]
+        if wanted(torrent):
+            return torrent
+        time.sleep(0.2)
+    pytest.fail(f"still {torrent['state']} at {torrent['progress']:.0%}: {torrent.get('comment')}")
+
+
 STEPS = ["caps", "feed", "search", "pick", "connect", "add", "completed", "remove"]
 
 
@@ -70,3 +108,51 @@ def test_the_journey_works_on_postgresql_and_redis(
     tmp_path: Path, videos: Path, on_services: Mapping[str, str]
 ):
     assert walk(tmp_path / "data", videos, on_services) == STEPS
+
+
+def test_a_stop_parks_the_download_and_the_next_start_finishes_it(tmp_path: Path, videos: Path):
+    data = tmp_path / "data"
+    env = house.environment(data, videos=videos, extra={"DOWNLOAD_RATE_LIMIT": "1500KB"})
+    data.mkdir()
+    log = tmp_path / "up.log"
+
+    process = house.start(PROJECT, env, log)
+    try:
+        house.wait_until_ready(process, log)
+        access = house.access(env)
+        offer = journey.find(access, journey.Wanted())
+        with journey.connected(access) as client:
+            assert client.torrents_add(urls=offer.magnet, category="tv") == "Ok."
+            before = until(client, offer.infohash, lambda torrent: 0.1 < torrent["progress"] < 1)
+    finally:
+        code = house.stop(process)
+    assert code == 0
+    assert log.read_text().endswith("Stopped.\n")
+    assert [p.pid for p in processes_of(data)] == []
+
+    process = house.start(PROJECT, env, log)
+    try:
+        house.wait_until_ready(process, log)
+        with journey.connected(house.access(env)) as client:
+            first = client.torrents_info(torrent_hashes=offer.infohash)[0]
+            assert first["progress"] >= before["progress"], "it started over"
+            done = until(client, offer.infohash, lambda torrent: torrent["state"] == "stoppedUP")
+            assert Path(str(done["content_path"])).stat().st_size == done["size"]
+    finally:
+        house.stop(process)
+
+
+def test_workers_that_die_are_replaced_and_their_download_is_finished(tmp_path: Path, videos: Path):
+    data = tmp_path / "data"
+    extra = {"DOWNLOAD_RATE_LIMIT": "1500KB", "DOWNLOAD_SILENT_SECONDS": "5"}
+    with house.running(PROJECT, data, videos=videos, extra=extra) as access:
+        offer = journey.find(access, journey.Wanted())
+        with journey.connected(access) as client:
+            client.torrents_add(urls=offer.magnet)
+            until(client, offer.infohash, lambda torrent: 0.1 < torrent["progress"] < 1)
+            killed = [p for p in processes_of(data) if "downloads@" in " ".join(p.command)]
+            assert killed
+            for process in killed:
+                os.kill(process.pid, signal.SIGKILL)
+            done = until(client, offer.infohash, lambda torrent: torrent["state"] == "stoppedUP")
+            assert Path(str(done["content_path"])).stat().st_size == done["size"]

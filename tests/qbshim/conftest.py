@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.test import Client
@@ -57,12 +56,6 @@ class Caller:
         infohash = job if isinstance(job, str) else job.infohash
         [item] = self.info(hashes=infohash)
         return item
-
-
-@pytest.fixture(autouse=True)
-def static_root() -> None:
-    """WhiteNoise warns of a folder that is not there, and warnings are errors."""
-    django_settings.STATIC_ROOT.mkdir(exist_ok=True)
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,19 @@
 """What `torrents/add` takes, refuses and leaves alone."""
 
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 
 from catalogue.releases import Identity, Release
 from downloads import services as downloads
 from downloads import transitions
 from downloads.models import Job, JobStatus
+from qbshim import services
 from qbshim.models import Category, ClientTask
 from tests.catalogue.factories import AvailabilityRecordFactory
 from tests.downloads.factories import JobFactory
@@ -50,8 +55,6 @@ def test_a_hash_in_capitals_is_listed_in_lower_case(sonarr: Caller, release):
 
 def test_a_magnet_of_the_older_anibridge_is_listed_under_its_own_hash(sonarr: Caller, site):
     old = "magnet:?xt=urn:btih:{}&dn=Sintel.S01E01&aw_slug=sintel&aw_s=1&aw_e=1&aw_lang=German+Dub"
-    import hashlib
-
     infohash = hashlib.sha1(b"sintel|1|1|German Dub", usedforsecurity=False).hexdigest()
     magnet = old.format(infohash) + "&aw_site=demo"
     assert sonarr.post("torrents/add", urls=magnet).content == b"Ok."
@@ -216,3 +219,20 @@ def test_a_present_job_without_a_client_is_listed_truthfully(sonarr: Caller):
     item = sonarr.one(job)
     assert (item["name"], item["state"], item["dlspeed"]) == (job.name, "downloading", job.speed)
     assert item["magnet_uri"].startswith(f"magnet:?xt=urn:btih:{job.infohash}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_clients_that_add_at_once_get_one_job_and_both_hear_ok(release):
+    magnet = release().magnet
+    ready = Barrier(4)
+
+    def add(_: int) -> int:
+        try:
+            ready.wait()
+            return len(services.add([magnet], services.AddOptions(category="tv")))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(add, range(4))) == [1] * 4
+    assert Job.objects.count() == ClientTask.objects.count() == Category.objects.count() == 1

@@ -22,12 +22,6 @@ Ask = Callable[..., HttpResponse]
 
 
 @pytest.fixture(autouse=True)
-def static_root() -> None:
-    """WhiteNoise warns of a folder that is not there, and warnings are errors."""
-    settings.STATIC_ROOT.mkdir(exist_ok=True)
-
-
-@pytest.fixture(autouse=True)
 def forgetful(db: None) -> Iterator[None]:
     """The title index and the pages that were turned live in the process; each test starts without."""
     current.forget()

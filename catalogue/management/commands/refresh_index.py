@@ -15,13 +15,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("sites", nargs="*", help="site ids (default: all enabled)")
-        parser.add_argument("--force", action="store_true", help="take an index that is suspiciously small")
+        parser.add_argument(
+            "--force", action="store_true", help="take an index that is suspiciously small"
+        )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         sites = options["sites"] or list(Site.objects.enabled().values_list("pk", flat=True))
         if not sites:
-            raise CommandError("no site is enabled: name one in CATALOGUE_SITES or enable it in the admin")
+            raise CommandError(
+                "no site is enabled: name one in CATALOGUE_SITES or enable it in the admin"
+            )
         rows: list[dict[str, Any]] = []
         failed = False
         for site_id in sites:
