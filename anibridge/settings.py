@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 from environs import EnvError, EnvValidationError, FileAwareEnv, validate
 
 from anibridge.lib import secrets
@@ -310,12 +311,70 @@ LOGGING = {
     },
 }
 
+
+
+def _static(path: str) -> Any:
+    # A callable: the URL is only known once the settings are.
+    def url(request: object) -> str:
+        from django.templatetags.static import static
+
+        return static(path)
+
+    return url
+
+
+def _link(title: str, icon: str, url_name: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(url_name)}
+
+
 UNFOLD = {
     "SITE_TITLE": "AniBridge",
     "SITE_HEADER": "AniBridge",
     "SITE_SUBHEADER": "the bridge for the *arr family",
     "SITE_URL": "/",
     "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": _static("anibridge/icon.svg")}
+    ],
     "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": True,
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": [
+            {
+                "items": [
+                    _link("Dashboard", "dashboard", "dashboard"),
+                    _link("Downloads", "download", "admin:downloads_job_changelist"),
+                ]
+            },
+            {
+                "title": "Catalogue",
+                "separator": True,
+                "items": [
+                    _link("Sites", "public", "admin:catalogue_site_changelist"),
+                    _link("Titles", "movie", "admin:catalogue_title_changelist"),
+                    _link("Names", "translate", "admin:catalogue_titlemapping_changelist"),
+                    _link("Availability", "check", "admin:catalogue_availabilityrecord_changelist"),
+                ],
+            },
+            {
+                "title": "Download clients",
+                "separator": True,
+                "items": [
+                    _link("Torrents", "list", "admin:qbshim_clienttask_changelist"),
+                    _link("Categories", "folder", "admin:qbshim_category_changelist"),
+                ],
+            },
+            {
+                "title": "System",
+                "separator": True,
+                "items": [
+                    _link("Users", "person", "admin:auth_user_changelist"),
+                    _link(
+                        "Schedule", "schedule", "admin:django_celery_beat_periodictask_changelist"
+                    ),
+                    _link("Processes", "monitor_heart", "admin:downloads_heartbeat_changelist"),
+                ],
+            },
+        ],
+    },
 }

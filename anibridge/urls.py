@@ -1,7 +1,9 @@
 """Which path is answered by whom (design.md §3). Streams and events are in `asgi.py`."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from anibridge import views
 from qbshim.views.auth import unknown
@@ -15,6 +17,8 @@ urlpatterns = [
     # What clients probe beside the API: a real server answers these in plain text as well.
     path("api/v2", unknown),
     path("version/api", unknown),
+    # Browsers ask for it whatever a page says.
+    path("favicon.ico", RedirectView.as_view(url=static("anibridge/icon.svg"))),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
 ]

@@ -56,20 +56,25 @@ class JobAdmin(ModelAdmin):
         """Through the actions below, which stop the worker first."""
         return False
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [field.name for field in Job._meta.fields]
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """There is nothing to type here; the actions below are what can be done."""
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may use the actions."""
+        return bool(request.user.has_perm("downloads.change_job"))
 
     @admin.display(description="progress", ordering="progress")
     def bar(self, job: Job) -> SafeString:
         percent = round(job.progress * 100)
         return format_html('<progress max="100" value="{0}">{0}%</progress> {0}%', percent)
 
-    @admin.action(description="Queue again", permissions=["change"])
+    @admin.action(description="Queue again", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         queued, refused = services.retry_many(queryset.values_list("pk", flat=True))
         self.message_user(request, f"{queued} queued, {refused} not in a state to retry")
 
-    @admin.action(description="Cancel", permissions=["change"])
+    @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         cancelled = 0
         for job in queryset:
@@ -80,11 +85,11 @@ class JobAdmin(ModelAdmin):
                 self.message_user(request, f"{job}: {error}", messages.WARNING)
         self.message_user(request, f"{cancelled} cancelled")
 
-    @admin.action(description="Delete, keep files", permissions=["change"])
+    @admin.action(description="Delete, keep files", permissions=["operate"])
     def remove(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         self._remove(request, queryset, delete_files=False)
 
-    @admin.action(description="Delete with files", permissions=["change"])
+    @admin.action(description="Delete with files", permissions=["operate"])
     def remove_with_files(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         self._remove(request, queryset, delete_files=True)
 
