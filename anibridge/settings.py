@@ -312,7 +312,6 @@ LOGGING = {
 }
 
 
-
 def _static(path: str) -> Any:
     # A callable: the URL is only known once the settings are.
     def url(request: object) -> str:

@@ -33,7 +33,7 @@ BEAT_SECONDS = 1.0
 LONGEST_ETA = 8_640_000
 """Seconds; qBittorrent's «unknown». A trickle would overflow the column."""
 SHORTEST_SECONDS = 2.0
-"""A finished «video» below this is a host's placeholder."""
+"""A finished «video» below this is something that a host shows in its stead."""
 
 
 class Reporter:

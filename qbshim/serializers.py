@@ -44,17 +44,45 @@ def tags_of(job: Job) -> list[str]:
     return task.tags if task else []
 
 
+_NEVER_DIFFERENT: dict[str, Any] = {
+    "auto_tmm": False,
+    "availability": 0,
+    "download_path": "",
+    "f_l_piece_prio": False,
+    "force_start": False,
+    "inactive_seeding_time_limit": GLOBAL_LIMIT,
+    "infohash_v2": "",
+    "max_inactive_seeding_time": NO_LIMIT,
+    "max_seeding_time": NO_LIMIT,
+    "num_incomplete": 0,
+    "num_leechs": 0,
+    "popularity": 0,
+    "private": False,
+    "ratio": 0,
+    "reannounce": 0,
+    "seeding_time": 0,
+    "seeding_time_limit": GLOBAL_LIMIT,
+    "seq_dl": False,
+    "super_seeding": False,
+    "tracker": TRACKER,
+    "trackers_count": 1,
+    "up_limit": 0,
+    "uploaded": 0,
+    "uploaded_session": 0,
+    "upspeed": 0,
+}
+"""What only a torrent engine has: the values that a real server gives for a torrent without it."""
+
+
 def info(job: Job, *, now: datetime, priority: int) -> dict[str, Any]:
     """One item of `torrents/info`. Asks neither the database nor the file system."""
     state = states.state_of(job, now)
     size, done = _sizes(job)
     finished = job.status == JobStatus.COMPLETED
     moving = state == states.DOWNLOADING
-    return {
+    return _NEVER_DIFFERENT | {
         "added_on": _added(job),
         "amount_left": size - done,
-        "auto_tmm": False,
-        "availability": 0,
         "category": job.category,
         "comment": job.error_message,
         "completed": done,
@@ -62,53 +90,30 @@ def info(job: Job, *, now: datetime, priority: int) -> dict[str, Any]:
         "content_path": _content_path(job),
         "dl_limit": settings.DOWNLOAD_RATE_LIMIT,  # ours is per download
         "dlspeed": job.speed if moving else 0,
-        "download_path": "",
         "downloaded": done,
         "downloaded_session": done,
         "eta": _eta(job, moving=moving),
-        "f_l_piece_prio": False,
-        "force_start": False,
         "has_metadata": _has_metadata(job),
         "hash": job.infohash,
-        "inactive_seeding_time_limit": GLOBAL_LIMIT,
         "infohash_v1": job.infohash,
-        "infohash_v2": "",
         "last_activity": _last_activity(job),
         "magnet_uri": _magnet(job),
-        "max_inactive_seeding_time": NO_LIMIT,
         "max_ratio": 0 if finished else NO_LIMIT,
-        "max_seeding_time": NO_LIMIT,
         "name": name_of(job),
         "num_complete": int(moving),
-        "num_incomplete": 0,
-        "num_leechs": 0,
         "num_seeds": int(moving),
-        "popularity": 0,
         "priority": priority,
-        "private": False,
         "progress": _progress(job),
-        "ratio": 0,
         # A limit that is reached at once: Sonarr moves instead of copying, and removes the item afterwards.
         "ratio_limit": 0 if finished else GLOBAL_LIMIT,
-        "reannounce": 0,
         "root_path": shown(job.result_path) if finished and job.episode is None else "",
         "save_path": shown(job.save_path),
-        "seeding_time": 0,
-        "seeding_time_limit": GLOBAL_LIMIT,
         "seen_complete": _unix(job.completed_at),
-        "seq_dl": False,
         "size": size,
         "state": state,
-        "super_seeding": False,
         "tags": ", ".join(tags_of(job)),
         "time_active": _time_active(job, now),
         "total_size": size,
-        "tracker": TRACKER,
-        "trackers_count": 1,
-        "up_limit": 0,
-        "uploaded": 0,
-        "uploaded_session": 0,
-        "upspeed": 0,
     }
 
 

@@ -137,15 +137,16 @@ def test_a_full_disk_is_an_error_with_words(demo_site: Site):
 class Downloading:
     """A job that runs in a thread from a throttled demo site, stopped in the middle by the test."""
 
-    def __init__(self, library: VideoLibrary, settings, rate: int = 20_000) -> None:
+    def __init__(self, library: VideoLibrary, settings, rate: int = 20_000, **what) -> None:
         self.server = in_thread(build_app(library, rate=rate))
         self.settings = settings
+        self.what = what
 
     def __enter__(self) -> "Downloading":
         url = self.server.__enter__()
         self.settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [url.removeprefix("http://")]
         Site.objects.update(base_url=url)
-        self.job, _ = services.enqueue(order())
+        self.job, _ = services.enqueue(order(**self.what))
         self.token = transitions.claim(self.job.pk, "worker@test")
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
@@ -160,6 +161,11 @@ class Downloading:
             runner.execute(self.job.pk, self.token)
         finally:
             connection.close()
+
+    def until_host(self, host: str) -> None:
+        ticks = threading.Event()
+        while Job.objects.get(pk=self.job.pk).host != host and self.thread.is_alive():
+            ticks.wait(0.05)
 
     def until_bytes_come(self) -> Job:
         ticks = threading.Event()
@@ -213,4 +219,16 @@ def test_deleting_a_running_download_leaves_nothing(demo_site: Site, library, se
         services.remove(running.job.pk, delete_files=False)
         after = running.ended()
     assert after.removed_at is not None
+    assert everything_below(settings.DOWNLOAD_DIR) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancelled_download_stops_although_its_host_never_answers(
+    demo_site: Site, library, settings
+):
+    with Downloading(library, settings, slug="caminandes", episode=3) as running:
+        running.until_host("VOE")  # takes the connection and stays silent
+        services.cancel(running.job.pk)
+        after = running.ended()
+    assert (after.status, after.host) == (JobStatus.CANCELLED, "VOE")
     assert everything_below(settings.DOWNLOAD_DIR) == []

@@ -29,7 +29,6 @@ class Command(BaseCommand):
     help = (
         "Start web, workers, beat and (with ANIBRIDGE_DEMO) the demo catalogue; stop with Ctrl-C."
     )
-    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
