@@ -78,6 +78,14 @@ AVAILABILITY_TTL_HOURS = env.float(
 SEARCH_BUDGET_SECONDS = env.float(
     "SEARCH_BUDGET_SECONDS", 5, validate=validate.Range(min=0.5, max=90)
 )
+SKYHOOK_BASE_URL = env.str(
+    "SKYHOOK_BASE_URL",
+    "https://skyhook.sonarr.tv",
+    validate=validate.URL(schemes={"http", "https"}, require_tld=False),
+)
+SPECIALS_MATCH_THRESHOLD = env.float(
+    "SPECIALS_MATCH_THRESHOLD", 0.5, validate=validate.Range(min=0, max=1)
+)
 OUTBOUND_ALLOWED_PRIVATE_HOSTS = env.list("OUTBOUND_ALLOWED_PRIVATE_HOSTS", [])
 TORZNAB_RETURN_TEST_RESULT = env.bool("TORZNAB_RETURN_TEST_RESULT", True)
 QBIT_PUBLIC_SAVE_PATH = env.str("QBIT_PUBLIC_SAVE_PATH", "")

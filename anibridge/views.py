@@ -121,7 +121,9 @@ def _now() -> dict[str, Any]:
         "counts": counts,
         "jobs": Job.objects.present()[:12],
         "sites": Site.objects.all(),
-        "episodes": AvailabilityRecord.objects.filter(is_available=True).count(),
+        "episodes": AvailabilityRecord.objects.filter(
+            is_available=True, episode__isnull=False
+        ).count(),
         "processes": Heartbeat.objects.all(),
         "silent": heartbeats.silent(),
     }

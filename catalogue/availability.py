@@ -3,13 +3,14 @@
 `probe_*` only talk to the network and may run in any thread; `record` and `cached` only talk to the database.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -17,26 +18,28 @@ from anibridge.lib import http, media, ytdlp
 from anibridge.lib.errors import AniBridgeError, Cancelled
 from anibridge.lib.ranged import RangedFile
 from anibridge.lib.text import shorten
-from catalogue.errors import NoStream, NotFound, SiteError
+from catalogue.errors import NoStream, NotFound, RateLimited, SiteUnavailable
 from catalogue.fetching import SiteClient
 from catalogue.models import AvailabilityRecord, Site
 from catalogue.releases import nominal_height
 from catalogue.sites.base import EpisodeFacts, HostLink
-
-logger = logging.getLogger(__name__)
 
 HOST_SECONDS = 8.0
 """How long one host may take to show its page during a probe."""
 HEADER_BYTES = 12 * 2**20
 
 
+Key = tuple[str, int, int | None, str]
+"""Slug, season, episode, language: what a finding is about, on its site."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one probe learnt about an episode in a language."""
+    """What one probe learnt about an episode in a language, or of the whole season (episode None)."""
 
     slug: str
     season: int
-    episode: int
+    episode: int | None
     language: str
     available: bool
     host: str = ""
@@ -46,6 +49,10 @@ class Finding:
     duration_seconds: float | None = None
     estimated: bool = False
     reason: str = ""
+
+    @property
+    def key(self) -> Key:
+        return self.slug, self.season, self.episode, self.language
 
 
 def in_preferred_order(links: Iterable[HostLink], *, prefer: str = "") -> list[HostLink]:
@@ -106,16 +113,22 @@ def probe_links(
 ) -> tuple[Finding, tuple[tuple[str, str], ...]]:
     """The first host in preference order that really has a stream, and why the ones before it had none.
 
-    Raises NoStream when none has.
+    Raises NoStream when none has; RateLimited, or SiteUnavailable where no other host helped, when it was the
+    site that did not lead to a host.
     """
     failures: list[tuple[str, str]] = []
+    outage: SiteUnavailable | None = None
     for link in in_preferred_order(links, prefer=prefer):
         try:
             return probe_host(client, link), tuple(failures)
-        except Cancelled:
+        except (Cancelled, RateLimited):
             raise
         except AniBridgeError as error:
+            if isinstance(error, SiteUnavailable):
+                outage = error
             failures.append((link.host, shorten(str(error))))
+    if outage is not None:
+        raise outage
     told = "; ".join(f"{host}: {reason}" for host, reason in failures) or "nothing uploaded yet"
     raise NoStream(f"no host has a stream ({told})", failures=tuple(failures))
 
@@ -123,98 +136,45 @@ def probe_links(
 def probe_episode(
     client: SiteClient, slug: str, season: int, episode: int, languages: Sequence[str]
 ) -> list[Finding]:
-    """What the site has of an episode, one finding per language asked for.
+    """What the site has of an episode, one finding per language asked for; the languages side by side.
 
     Raises SiteError when the site itself could not answer: that says nothing about the episode.
     """
+    if not languages:
+        return []
+    blank = Finding(slug, season, episode, "", False)
     try:
         page = client.episode(slug, season, episode)
     except NotFound as error:
-        return [
-            Finding(slug, season, episode, language, False, reason=shorten(str(error)))
-            for language in languages
-        ]
-    findings = []
-    for language in languages:
+        reason = shorten(str(error))
+        return [replace(blank, language=language, reason=reason) for language in languages]
+
+    def look(language: str) -> Finding:
         links = [link for link in page.links if link.language == language]
         if not links:
             reason = f"not offered in {language}" if page.links else "nothing uploaded yet"
-            findings.append(Finding(slug, season, episode, language, False, reason=reason))
-            continue
+            return replace(blank, language=language, reason=reason)
         try:
             found, _ = probe_links(client, links)
-            found = replace(found, slug=slug, season=season, episode=episode)
         except NoStream as error:
-            found = Finding(
-                slug, season, episode, language, False, reason=shorten(str(error), 1000)
-            )
-        findings.append(found)
-    return findings
+            return replace(blank, language=language, reason=shorten(str(error), 1000))
+        return replace(found, slug=slug, season=season, episode=episode)
+
+    if len(languages) == 1:
+        return [look(languages[0])]
+    with ThreadPoolExecutor(len(languages), thread_name_prefix="probe-language") as pool:
+        # Each in a copy of the context, so that a cancellation of this thread reaches them.
+        futures = [pool.submit(copy_context().run, look, language) for language in languages]
+    return [future.result() for future in futures]
 
 
 def estimate(episodes: Iterable[EpisodeFacts], sample: Finding, slug: str) -> list[Finding]:
     """The season's other episodes in the sample's language, with the sample's quality."""
     return [
-        replace(
-            sample,
-            slug=slug,
-            season=row.season,
-            episode=row.episode,
-            size_bytes=sample.size_bytes,
-            estimated=True,
-        )
+        replace(sample, slug=slug, season=row.season, episode=row.episode, estimated=True)
         for row in episodes
         if sample.language in row.languages and row.episode != sample.episode
     ]
-
-
-def record(
-    site_id: str, findings: Iterable[Finding], *, checked_at: datetime | None = None
-) -> None:
-    """Remember findings; an older answer never replaces a newer one, an estimate never a probe.
-
-    `first_seen_at` is the moment an episode became available and moves only when it was gone before.
-    """
-    now = checked_at or timezone.now()
-    for finding in findings:
-        _record(site_id, finding, now)
-
-
-def _record(site_id: str, finding: Finding, now: datetime) -> None:
-    identity = {
-        "site_id": site_id,
-        "slug": finding.slug,
-        "season": finding.season,
-        "episode": finding.episode,
-        "language": finding.language,
-    }
-    values = {
-        "is_available": finding.available,
-        "host": finding.host[:60],
-        "height": finding.height,
-        "vcodec": finding.vcodec[:20],
-        "size_bytes": finding.size_bytes,
-        "duration_seconds": finding.duration_seconds,
-        "estimated": finding.estimated,
-        "reason": finding.reason,
-        "checked_at": now,
-    }
-    rows = AvailabilityRecord.objects.filter(**identity)
-    older = rows.filter(checked_at__lt=now)
-    if finding.estimated:
-        older = older.exclude(is_available=True, estimated=False)
-    with transaction.atomic():
-        if finding.available and older.filter(is_available=False).update(
-            **values, first_seen_at=now
-        ):
-            return
-        if older.update(**values) or rows.exists():
-            return
-        try:
-            with transaction.atomic():
-                AvailabilityRecord.objects.create(**identity, **values, first_seen_at=now)
-        except IntegrityError:  # another probe was first with the same news
-            older.update(**values)
 
 
 def ttl(site: Site, *, available: bool) -> timedelta:
@@ -226,26 +186,145 @@ def ttl(site: Site, *, available: bool) -> timedelta:
 
 
 def cached(
-    site: Site, slug: str, season: int, episode: int | None = None
-) -> list[AvailabilityRecord]:
-    """Fresh records of an episode, or of all episodes of a season, «not there» included."""
+    wanted: Iterable[tuple[Site, str]], *, season: int | None = None, episode: int | None = None
+) -> dict[tuple[str, str], list[AvailabilityRecord]]:
+    """Fresh records of titles, «not there» included, by (site id, slug) and in order: one query for all.
+
+    Of one episode, of a season and all its episodes, or of everything known. A record of a whole season has no
+    episode and comes first.
+    """
     now = timezone.now()
-    rows = AvailabilityRecord.objects.filter(
-        Q(is_available=True, checked_at__gt=now - ttl(site, available=True))
-        | Q(is_available=False, checked_at__gt=now - ttl(site, available=False)),
-        site=site,
-        slug=slug,
-        season=season,
-        episode__isnull=False,
-    )
+    found: dict[tuple[str, str], list[AvailabilityRecord]] = {}
+    condition = Q(pk__in=[])
+    for site, slug in wanted:
+        found[site.pk, slug] = []
+        condition |= Q(site=site, slug=slug) & (
+            Q(is_available=True, checked_at__gt=now - ttl(site, available=True))
+            | Q(is_available=False, checked_at__gt=now - ttl(site, available=False))
+        )
+    rows = AvailabilityRecord.objects.filter(condition)
+    if season is not None:
+        rows = rows.filter(season=season)
     if episode is not None:
         rows = rows.filter(episode=episode)
-    return list(rows.order_by("episode"))
+    for row in sorted(rows, key=lambda one: (one.season, _place(one.episode), one.language)):
+        found[row.site_id, row.slug].append(row)
+    return found
+
+
+def record(
+    site_id: str, findings: Iterable[Finding], *, checked_at: datetime | None = None
+) -> list[Finding]:
+    """Remember findings. `checked_at` is when the look at the site began: an older look never replaces a newer one.
+
+    An estimate never replaces what a probe found. It prolongs a «there» that has run out, with the quality that
+    was measured; those that a «not there» contradicts which has run out are returned: only a probe can tell.
+
+    `first_seen_at` is the moment an episode became available and moves only when it was gone before.
+    """
+    now = checked_at or timezone.now()
+    news: dict[Key, Finding] = {}
+    for finding in findings:
+        held = news.get(finding.key)
+        if held is None or held.estimated or not finding.estimated:
+            news[finding.key] = finding
+    site = Site.objects.filter(pk=site_id).first()
+    if site is None or not news:
+        return []
+    with transaction.atomic():
+        disputed, new = _renew(site, news, now)
+        if new:
+            # Always in the same order: two at once wait for each other instead of locking each other out.
+            rows = sorted(
+                new.values(), key=lambda one: (*one.key[:2], _place(one.episode), one.language)
+            )
+            AvailabilityRecord.objects.bulk_create(
+                [_row(site_id, finding, now) for finding in rows], ignore_conflicts=True
+            )
+            # Where another probe was first with the same news, its row is there now and may be older than ours.
+            disputed += _renew(site, new, now)[0]
+    return disputed
+
+
+def _renew(
+    site: Site, news: dict[Key, Finding], now: datetime
+) -> tuple[list[Finding], dict[Key, Finding]]:
+    """Update the rows that exist, a whole season with a handful of statements.
+
+    Returns the disputed estimates, and what has no row yet.
+    """
+    rows = (
+        AvailabilityRecord.objects.select_for_update(no_key=True)
+        .filter(
+            site=site,
+            slug__in={finding.slug for finding in news.values()},
+            season__in={finding.season for finding in news.values()},
+        )
+        .order_by("pk")  # two at once lock in the same order
+        .values_list(
+            "pk", "slug", "season", "episode", "language", "is_available", "estimated", "checked_at"
+        )
+    )
+    left, disputed = dict(news), list[Finding]()
+    same: dict[tuple[Finding, bool], list[int]] = {}
+    prolonged: list[int] = []
+    for pk, slug, season, episode, language, available, estimated, checked_at in rows:
+        finding = left.pop((slug, season, episode, language), None)
+        if finding is None or checked_at >= now:
+            continue
+        # A season's own record is always as good as the season page that was read.
+        if finding.estimated and not estimated and episode is not None:
+            if checked_at > now - ttl(site, available=available):
+                continue
+            (prolonged.append(pk) if available else disputed.append(finding))
+            continue
+        facts = replace(finding, slug="", season=0, episode=0, language="")
+        same.setdefault((facts, finding.available and not available), []).append(pk)
+    for (facts, appeared), pks in same.items():
+        moment = {"first_seen_at": now} if appeared else {}
+        AvailabilityRecord.objects.filter(pk__in=pks).update(**_values(facts, now), **moment)
+    if prolonged:
+        AvailabilityRecord.objects.filter(pk__in=prolonged).update(checked_at=now, estimated=True)
+    return disputed, left
+
+
+def _values(finding: Finding, now: datetime) -> dict[str, object]:
+    return {
+        "is_available": finding.available,
+        "host": shorten(finding.host, 60),
+        "height": _storable(finding.height, 2**31),
+        "vcodec": shorten(finding.vcodec, 20),
+        "size_bytes": _storable(finding.size_bytes, 2**63),
+        "duration_seconds": finding.duration_seconds,
+        "estimated": finding.estimated,
+        "reason": finding.reason,
+        "checked_at": now,
+    }
+
+
+def _storable(number: int | None, end: int) -> int | None:
+    """What a host claims may be any number; one that no column holds is as good as unknown."""
+    return number if number is not None and 0 <= number < end else None
+
+
+def _place(episode: int | None) -> int:
+    return -1 if episode is None else episode
+
+
+def _row(site_id: str, finding: Finding, now: datetime) -> AvailabilityRecord:
+    return AvailabilityRecord(
+        site_id=site_id,
+        slug=finding.slug,
+        season=finding.season,
+        episode=finding.episode,
+        language=finding.language,
+        first_seen_at=now,
+        **_values(finding, now),
+    )
 
 
 __all__ = [
     "Finding",
-    "SiteError",
     "cached",
     "estimate",
     "in_preferred_order",

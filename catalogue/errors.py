@@ -53,5 +53,11 @@ class NoStream(AniBridgeError):
         self.failures = failures
 
 
+class MetadataUnavailable(AniBridgeError):
+    """The service that knows ids and numbers did not answer; callers go on without it."""
+
+    retryable = True
+
+
 class InvalidMagnet(AniBridgeError):
     """Not a magnet link, or one of ours with a field missing or malformed."""

@@ -5,7 +5,7 @@ No database in here: a client is made from a Site row and then used in any threa
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -44,6 +44,8 @@ class SiteClient:
     base_urls: tuple[str, ...]
     timeout: float
     languages: tuple[str, ...]
+    _spelling: dict[str, int] = field(default_factory=dict, repr=False, compare=False)
+    """Base URL → which of a page's paths the site last had a page at; a race costs one more request."""
 
     def title(self, slug: str) -> TitleFacts:
         """What the series page says."""
@@ -62,28 +64,36 @@ class SiteClient:
         """The ways to play an episode; raises NotFound when the site has no such episode."""
         adapter = self.adapter
         return self._read(
-            adapter.episode_path(adapter.check_slug(slug), season, episode), adapter.parse_episode
+            adapter.episode_path(adapter.check_slug(slug), season, episode),
+            lambda answer: adapter.parse_episode(answer, season=season, episode=episode),
         )
 
     def host_url(self, link: HostLink) -> str:
         """Where a play link leads: the host's page. The redirect itself is not followed."""
+        if self.adapter.links_are_direct:
+            return link.path
 
         def read(base: str) -> str:
             return self.adapter.read_play_link(self._fetch(base, link.path, follow=False), base)
 
         return self._try_each(read)
 
-    def index(self, read: Callable[[Iterator[bytes]], T]) -> T:
+    def index(self, read: Callable[[Iterator[bytes]], T], *, path: str | None = None) -> T:
         """The title index as `read` makes it out of the bytes, while they arrive. Raises SiteError.
 
         Where a base URL cannot be reached, or its page comes cut short, `read` begins anew with the next.
+        `path` is that of an IndexPage; without it, the first page is read.
         """
+        path = self.adapter.index_path() if path is None else path
 
         def attempt(base: str) -> T:
+            return self._try_spellings(base, path, lambda spelling: ask(base, spelling))
+
+        def ask(base: str, spelling: str) -> T:
             with (
                 self._session(base) as session,
                 http.stream(
-                    urljoin(base, self.adapter.index_path()),
+                    urljoin(base, spelling),
                     session=session,
                     timeout=INDEX_SILENCE,
                     total=INDEX_SECONDS,
@@ -107,11 +117,39 @@ class SiteClient:
 
     def _read(self, path: str, read: Callable[[Answer], T]) -> T:
         def attempt(base: str) -> T:
-            answer = self._fetch(base, path)
-            self.adapter.check(answer)
-            return read(answer)
+            return read(self._checked(base, path))
 
         return self._try_each(attempt)
+
+    def _checked(self, base: str, path: str) -> Answer:
+        """The page, at the first of its paths where the site has it."""
+
+        def ask(spelling: str) -> Answer:
+            answer = self._fetch(base, spelling)
+            self.adapter.check(answer)
+            return answer
+
+        return self._try_spellings(base, path, ask)
+
+    def _try_spellings(self, base: str, path: str, ask: Callable[[str], T]) -> T:
+        """What one of a page's paths gave, that kind first which last did; at none, raises what the first one said.
+
+        A site may answer a path that it does not know with some page of its own, so that a page which is none of
+        those expected counts like a missing one.
+        """
+        spellings = (path, *self.adapter.alternatives(path))
+        known = self._spelling.get(base, 0)
+        missing: NotFound | LayoutChanged | None = None
+        for number in sorted(range(len(spellings)), key=lambda number: number != known):
+            try:
+                found = ask(spellings[number])
+            except (NotFound, LayoutChanged) as error:
+                missing = missing or error
+                continue
+            if len(spellings) > 1:
+                self._spelling[base] = number
+            return found
+        raise missing or NotFound(f"{self.site_id} has no path for it")
 
     def _fetch(self, base: str, path: str, *, follow: bool = True) -> Answer:
         with self._session(base) as session:

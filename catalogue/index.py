@@ -44,8 +44,9 @@ class Current:
         index = self._index
         if index is None:
             with self._building:
-                return self._index or self._build(_marker())
-        if time.monotonic() - self._looked_at >= LOOK_EVERY_SECONDS:
+                # An index without a name is one all the same.
+                return self._build(_marker()) if self._index is None else self._index
+        if not len(index) or time.monotonic() - self._looked_at >= LOOK_EVERY_SECONDS:
             self._looked_at = time.monotonic()
             marker = _marker()
             if marker != self._marker and not len(index):
@@ -53,9 +54,7 @@ class Current:
                 with self._building:
                     return self._build(marker) if marker != self._marker else self._index or index
             if marker != self._marker and self._building.acquire(blocking=False):
-                threading.Thread(
-                    target=self._rebuild, args=(marker,), name="title-index", daemon=True
-                ).start()
+                self._renew(marker)
         return index
 
     def forget(self) -> None:
@@ -71,6 +70,16 @@ class Current:
         logger.info("title index: %d names in %.2f s", len(index), self._looked_at - started)
         return index
 
+    def _renew(self, marker: Marker) -> None:
+        thread = threading.Thread(
+            target=self._rebuild, args=(marker,), name="title-index", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            self._building.release()
+            logger.exception("no thread for a new title index; the old one stays")
+
     def _rebuild(self, marker: Marker) -> None:
         """Runs in its own thread and holds `_building`, which its starter took."""
         try:
@@ -78,8 +87,8 @@ class Current:
         except Exception:
             logger.exception("the title index could not be renewed; the old one stays")
         finally:
-            self._building.release()
             connection.close()  # a thread's connection is nobody else's to close
+            self._building.release()
 
 
 current = Current()

@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Self
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from anibridge.lib.guard import default_allowed
+from catalogue.sites.base import LANGUAGES
 
 BACK_OFF_MINUTES = (0, 1, 5, 15, 30, 60, 180, 360, 720, 1440)
 """Pause after the n-th failure in a row; a success steps down one level, not to zero."""
@@ -20,6 +22,26 @@ def validate_site_id(value: str) -> None:
     """Site ids are part of every infohash: lower case letters, digits and underscores."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
         raise ValidationError("a site id is a letter followed by letters, digits or underscores")
+
+
+def base_url_problem(url: object, *, named: bool = False) -> str:
+    """Why a site cannot be asked at this address; empty when it can. `named`: the operator has set it himself."""
+    if not isinstance(url, str) or re.search(r"[\s\x00-\x1f\x7f]", url):
+        return "must be an address such as https://example.org"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 80
+    except ValueError:
+        return "is not a valid address"
+    if parts.scheme not in ("http", "https") or not host:
+        return "must be an address such as https://example.org"
+    if "@" in parts.netloc:
+        return "must not hold a user name or a password"
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        return "must end after the host"
+    if parts.scheme == "https" or named or default_allowed().permits(host, port, host):
+        return ""
+    return "use https, or name the host in OUTBOUND_ALLOWED_PRIVATE_HOSTS"
 
 
 class SiteQuerySet(models.QuerySet["Site"]):
@@ -37,7 +59,8 @@ class Site(models.Model):
 
     site_id = models.CharField(max_length=40, primary_key=True, validators=[validate_site_id])
     display_name = models.CharField(max_length=100)
-    base_url = models.URLField(
+    # No URLField: it refuses the one-word host names of a home network or of compose.
+    base_url = models.CharField(
         max_length=300, help_text="HTTPS, or a host named in OUTBOUND_ALLOWED_PRIVATE_HOSTS."
     )
     mirrors = models.JSONField(default=list, blank=True, help_text="Further base URLs, in order.")
@@ -71,6 +94,16 @@ class Site(models.Model):
 
     objects = SiteQuerySet.as_manager()
 
+    MAX_MIRRORS: ClassVar[int] = 10
+    # A time must also fit into a date: a TTL of a million years is an error at the next search.
+    BOUNDS: ClassVar[dict[str, tuple[float, float]]] = {
+        "search_priority": (0, 32767),
+        "search_timeout_seconds": (0.1, 60.0),
+        "index_ttl_hours": (0.1, 8760.0),
+        "availability_ttl_hours": (0.01, 8760.0),
+        "unavailable_ttl_hours": (0.0, 8760.0),
+    }
+
     class Meta:
         ordering = ["search_priority", "site_id"]
         constraints = [
@@ -88,20 +121,52 @@ class Site(models.Model):
         return self.display_name
 
     def clean(self) -> None:
-        """The base URL is HTTPS, or its host is one the operator allowed."""
-        parts = urlsplit(self.base_url)
-        host, port = parts.hostname or "", parts.port or 80
-        if parts.scheme == "https" or default_allowed().permits(host, port, host):
-            return
-        raise ValidationError(
-            {"base_url": "use https, or name the host in OUTBOUND_ALLOWED_PRIVATE_HOSTS"}
-        )
+        """What the database cannot refuse by itself; every field in trouble is named."""
+        problems = {
+            "base_url": base_url_problem(
+                self.base_url, named=self.base_url == settings.SITE_BASE_URLS.get(self.site_id)
+            ),
+            "mirrors": self._mirrors_problem(),
+            "default_languages": self._languages_problem(),
+            "search_priority": self._priority_problem(),
+        }
+        for name, (least, most) in self.BOUNDS.items():
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not least <= value <= most:
+                problems[name] = f"must be between {least:g} and {most:g}"
+        told = {name: problem for name, problem in problems.items() if problem}
+        if told:
+            raise ValidationError(told)
+
+    def _mirrors_problem(self) -> str:
+        if not isinstance(self.mirrors, list) or len(self.mirrors) > self.MAX_MIRRORS:
+            return f"must be a list of at most {self.MAX_MIRRORS} addresses"
+        found = ((mirror, base_url_problem(mirror)) for mirror in self.mirrors)
+        return next((f"«{mirror}»: {problem}" for mirror, problem in found if problem), "")
+
+    def _languages_problem(self) -> str:
+        chosen = self.default_languages
+        if isinstance(chosen, list) and all(label in LANGUAGES for label in chosen):
+            return "" if len(set(chosen)) == len(chosen) else "names a language twice"
+        return f"must be a list of these: {', '.join(LANGUAGES)}"
+
+    def _priority_problem(self) -> str:
+        """The constraint holds it as well; this names the other site."""
+        if not self.enabled or self.search_priority is None:
+            return ""
+        taken = Site.objects.enabled().exclude(pk=self.pk)
+        other = taken.filter(search_priority=self.search_priority).first()
+        return f"{other} has this priority already" if other else ""
+
+    def is_backing_off(self, now: datetime) -> bool:
+        """Whether its failures have earned it a pause that is not over yet."""
+        return self.back_off_until is not None and self.back_off_until > now
 
     @property
     def index_is_due(self) -> bool:
         """Whether the title index is older than its TTL and the site is not backing off."""
         now = timezone.now()
-        if self.back_off_until and self.back_off_until > now:
+        if self.is_backing_off(now):
             return False
         return self.index_refreshed_at is None or (
             now - self.index_refreshed_at >= timedelta(hours=self.index_ttl_hours)

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from anibridge.lib.text import shorten, without_controls
 from catalogue import health, words
-from catalogue.errors import SiteError, UnknownSite
-from catalogue.fetching import client_for
+from catalogue.errors import LayoutChanged, SiteError, UnknownSite
+from catalogue.fetching import SiteClient, client_for
 from catalogue.models import Site, Title, TitleMapping
-from catalogue.sites.base import SiteAdapter
+from catalogue.sites.base import IndexPage, SiteAdapter
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ SMALLEST_SHARE = 0.5
 MAX_TITLES = 500_000
 MAX_NAMES = 200
 """Other names of one title that are taken."""
+MAX_PAGES = 200
+"""Pages of one index: a map of maps that grows without end is no index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def refresh_index(site_id: str, *, force: bool = False) -> Refreshed:
     client = client_for(site)
     started = timezone.now()
     try:
-        titles = client.index(lambda chunks: _wanted(client.adapter, chunks))
+        titles = _read(client)
     except SiteError as error:
         health.failed(site_id, error, since=started)
         raise
@@ -66,10 +68,37 @@ def refresh_index(site_id: str, *, force: bool = False) -> Refreshed:
     return done
 
 
-def _wanted(adapter: SiteAdapter, chunks: Iterator[bytes]) -> dict[str, _Names]:
-    """Slug → names, the site's own first. Slugs that the adapter could not ask for are left out."""
+def _read(client: SiteClient) -> dict[str, _Names]:
+    """All pages of the index as one; raises SiteError when a page of them cannot be read, or none lists a title."""
     titles: dict[str, _Names] = {}
+    paths = [client.adapter.index_path()]
+    for path in paths:  # grows while it is walked through
+        found, further = client.index(lambda chunks: _wanted(client.adapter, chunks), path=path)
+        for slug, names in found.items():
+            titles[slug] = titles.get(slug, ()) + names
+        if len(titles) > MAX_TITLES:
+            raise SiteError(f"the index has more than {MAX_TITLES} titles")
+        paths += [one for one in dict.fromkeys(further) if one not in paths]
+        if len(paths) > MAX_PAGES:
+            raise SiteError(f"the index has more than {MAX_PAGES} pages")
+    if not titles:
+        raise LayoutChanged(f"no title on any of the {len(paths)} pages of the index")
+    return titles
+
+
+def _wanted(adapter: SiteAdapter, chunks: Iterator[bytes]) -> tuple[dict[str, _Names], list[str]]:
+    """Slug → names, the site's own first, and the paths of further pages.
+
+    Slugs that the adapter could not ask for are left out.
+    """
+    titles: dict[str, _Names] = {}
+    pages: list[str] = []
     for entry in adapter.parse_index(chunks):
+        if isinstance(entry, IndexPage):
+            pages.append(entry.path)
+            if len(pages) > MAX_PAGES:
+                raise SiteError(f"the index has more than {MAX_PAGES} pages")
+            continue
         names = tuple(
             name
             for text in (entry.name, *entry.alternatives[:MAX_NAMES])
@@ -79,7 +108,7 @@ def _wanted(adapter: SiteAdapter, chunks: Iterator[bytes]) -> dict[str, _Names]:
             titles[entry.slug] = titles.get(entry.slug, ()) + names
         if len(titles) > MAX_TITLES:
             raise SiteError(f"the index has more than {MAX_TITLES} titles")
-    return titles
+    return titles, pages
 
 
 def _keep(site: Site, found: int, started: datetime) -> Refreshed:

@@ -3,42 +3,41 @@
 What the budget cuts off is handed to a worker and is there at the next search.
 """
 
-import logging
 import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from celery import current_app
 from django.conf import settings
-from django.db.models import Q
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
-from anibridge.lib import http
-from anibridge.lib.errors import AniBridgeError, Cancelled
-from catalogue import availability, health
+from catalogue import availability, probing
 from catalogue.availability import Finding
-from catalogue.errors import NotFound, SiteError
-from catalogue.fetching import SiteClient, client_for
+from catalogue.errors import UnknownSite
+from catalogue.fetching import client_for
 from catalogue.index import current
+from catalogue.matching import Hit, parse
 from catalogue.models import AvailabilityRecord, Site, Title
-from catalogue.releases import Identity, Release
-from catalogue.sites import get_adapter
-
-logger = logging.getLogger(__name__)
+from catalogue.releases import MAX_NUMBER, Identity, Release
+from catalogue.sites import SITES, get_adapter
 
 TITLES_PER_SITE = 3
-SAMPLES = 2
-"""Episodes of a season that are probed for its quality before a language counts as unknown."""
-WORKERS = 8
+HITS_PER_SITE = 10
+LISTED_FOR = timedelta(seconds=60)
+"""How long a season page is believed to list all episodes: clients ask for a season under several titles in a row."""
+MAX_QUERY = 400
+MAX_FEED = 1000
 _NUMBERED = re.compile(
-    r"(?ix) ^(?P<title>.+?) [\s._-]+ (?: s(?P<season>\d{1,4})(?:[\s._-]*e(?P<episode>\d{1,5}))?"
-    r" | (?P<x_season>\d{1,2})x(?P<x_episode>\d{1,4}) ) \b .*$"
+    r"""(?ix) ^(?P<title>.+?) [\s._-]+ (?:
+        s(?P<season>\d{1,4}) (?: [\s._-]*e(?P<episode>\d{1,5}) )?
+        | (?P<x_season>\d{1,2}) x (?P<x_episode>\d{1,4})
+        | (?:season|staffel) [\s._-]* (?P<w_season>\d{1,4}) [\s,._-]+
+          (?:episode|folge|ep) [\s._-]* (?P<w_episode>\d{1,5})
+    ) \b .*$"""
 )
+_WORD = re.compile(r"[^\W_]+")
+_SEASON_WORDS = frozenset({"season", "staffel", "saison", "temporada"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,32 +83,49 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
-    """Probe one episode, or a season (episode empty), of one title; `known` needs no sample any more."""
+class _Target:
+    """A title that is meant: how it was asked for, and the season where the query or the client said one."""
 
-    client: SiteClient
+    site: Site
     slug: str
-    season: int
-    episode: int | None
-    languages: tuple[str, ...]
-    known: tuple[Finding, ...] = ()
+    name: str
+    asked: str
+    season: int | None
 
-    def run(self) -> list[Finding]:
-        if self.episode is not None:
-            return availability.probe_episode(
-                self.client, self.slug, self.season, self.episode, self.languages
-            )
-        return _probe_season(self)
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.site.pk, self.slug
 
 
 def split_query(query: str) -> tuple[str, int | None, int | None]:
     """A free-text query as title, season and episode: «Sintel S01E02» → («Sintel», 1, 2)."""
-    match = _NUMBERED.match(query.strip())
+    asked = query[:MAX_QUERY].strip()
+    match = _NUMBERED.match(asked)
     if not match:
-        return query.strip(), None, None
-    season = match["season"] or match["x_season"]
-    episode = match["episode"] or match["x_episode"]
+        return asked, None, None
+    season = match["season"] or match["x_season"] or match["w_season"]
+    episode = match["episode"] or match["x_episode"] or match["w_episode"]
     return match["title"], int(season), int(episode) if episode else None
+
+
+def split_season(query: str) -> tuple[str, int] | None:
+    """«Title Season 2», «Title 2nd Season» or «Title, 2. Staffel» as title and season; None without such an end.
+
+    Whether it is one is for the index to say: there are titles that are called so.
+    """
+    runs = list(_WORD.finditer(query))
+    ends = [run[0].casefold() for run in runs[-2:]]
+    title = query[: runs[-2].start()].rstrip(" .,:;([_-") if len(runs) > 2 else ""
+    if not title or _SEASON_WORDS.isdisjoint(ends):
+        return None
+    first, last = ends
+    if first.isdecimal() and last in _SEASON_WORDS:
+        return title, int(first[:6])
+    # Read where it cannot be the beginning of a title, by the rules that titles are compared by.
+    words = parse(f"title {first} {last}")
+    if words.tokens - words.numbers != {"title"}:
+        return None
+    return title, int(next(iter(words.numbers), "1"))
 
 
 def search(
@@ -123,197 +139,183 @@ def search(
     """Every available release for a title: of one episode, of a season, or of what is known of the title.
 
     Answers within `budget` seconds (SEARCH_BUDGET_SECONDS). Sorted by site priority, then newest first; the
-    same episode on two sites stays twice. A site that fails leaves the others' answers whole.
+    same episode on two sites stays twice. A site that fails leaves the others' answers whole, and its own
+    remembered ones.
     """
     deadline = time.monotonic() + (settings.SEARCH_BUDGET_SECONDS if budget is None else budget)
-    rows = [
-        site
-        for site in Site.objects.answering(timezone.now())
-        if sites is None or site.site_id in sites
-    ]
     answered = Answered()
-    targets = _targets(query, rows)
+    if any(number is not None and not 0 <= number < MAX_NUMBER for number in (season, episode)):
+        return answered
+    targets = _targets(query[:MAX_QUERY].strip(), season, _sites(sites))
     if not targets:
         return answered
-    if season is None:
-        season = _only_known_season(targets)
-    tasks = [task for site, slug, _ in targets if (task := _missing(site, slug, season, episode))]
+    known = _known(targets, episode)
+    tasks: list[probing.Task] = []
+    now = timezone.now()
+    for target in targets:
+        task = _missing(target, episode, known[target.key], now)
+        if task is None:
+            continue
+        if target.site.is_backing_off(now):
+            answered.troubles[target.site.pk] = (
+                f"is left alone until {target.site.back_off_until:%H:%M} UTC: {target.site.last_error}"
+            )
+            continue
+        tasks.append(task)
     if tasks:
-        _probe(tasks, deadline, answered.troubles)
-    answered.entries = _entries(targets, season, episode, asked=query)
+        answered.troubles |= probing.probe(tasks, deadline)
+        known = _known(targets, episode)
+    answered.entries = _entries(targets, episode, known)
     return answered
 
 
 def feed(
     *, offset: int = 0, limit: int = 100, sites: Sequence[str] | None = None
 ) -> list[ResultEntry]:
-    """What became available most recently, newest first: the query-less search."""
-    rows = AvailabilityRecord.objects.feed()
-    if sites is not None:
-        rows = rows.filter(site_id__in=sites)
-    return _with_titles(list(rows[offset : offset + limit]))
+    """What became available most recently, newest first: the query-less search. At most MAX_FEED at once."""
+    asked = set(SITES) if sites is None else set(SITES) & set(sites)
+    start = max(offset, 0)
+    rows = AvailabilityRecord.objects.feed().filter(site_id__in=asked)
+    page = list(rows[start : start + min(max(limit, 0), MAX_FEED)])
+    named = Title.objects.filter(
+        site_id__in={row.site_id for row in page}, slug__in={row.slug for row in page}
+    ).values_list("site_id", "slug", "name")
+    names = {(site_id, slug): name for site_id, slug, name in named}
+    return [
+        _entry(row, 0, names.get((row.site_id, row.slug)) or row.slug.replace("-", " ").title())
+        for row in page
+    ]
 
 
 def probe_now(site_id: str, slug: str, season: int, episode: int | None) -> int:
-    """Finish what a search had no time for; returns how many findings were recorded. Raises SiteError."""
-    site = Site.objects.get(pk=site_id)
-    task = _missing(site, slug, season, episode)
-    if task is None:
-        return 0
-    try:
-        findings = task.run()
-    except SiteError as error:
-        health.failed(site_id, error)
-        raise
-    health.answered(site_id)
-    availability.record(site_id, findings)
-    return len(findings)
+    """Finish what a search had no time for; returns how many findings were recorded.
+
+    Raises SiteError, or UnknownSite for one that is not there or switched off.
+    """
+    site = next(iter(_sites([site_id])), None)
+    if site is None:
+        raise UnknownSite(f"no site «{site_id[:40]}» is enabled")
+    target = _Target(site, slug, "", "", season)
+    known = availability.cached([(site, slug)], season=season, episode=episode)
+    task = _missing(target, episode, known[target.key], timezone.now())
+    return probing.probe_here(task) if task else 0
 
 
-def _targets(query: str, rows: list[Site]) -> list[tuple[Site, str, str]]:
-    """The titles meant: (site, slug, name). Where a site has exact hits, its lesser ones are dropped."""
-    by_id = {site.site_id: site for site in rows}
-    hits = current.get().search(query, sites=set(by_id), limit=10 * max(len(by_id), 1))
-    taken: list[tuple[Site, str, str]] = []
-    for site in rows:
-        of_site = [hit for hit in hits if hit.site == site.site_id]
-        exact = [hit for hit in of_site if hit.score.exact]
-        taken += [(site, hit.slug, hit.name) for hit in (exact or of_site)[:TITLES_PER_SITE]]
-    return taken
+def _sites(asked: Sequence[str] | None) -> list[Site]:
+    """The enabled sites that there is an adapter for, preferred first."""
+    names = set(SITES) if asked is None else set(SITES) & set(asked)
+    return list(Site.objects.enabled().filter(pk__in=names))
 
 
-def _only_known_season(targets: list[tuple[Site, str, str]]) -> int:
-    """A query without a season means the first one, or the only one that is known to exist."""
-    seasons = (
-        AvailabilityRecord.objects.filter(_pairs((t[0].site_id, t[1]) for t in targets))
-        .filter(is_available=True)
-        .order_by("season")
-        .values_list("season", flat=True)
-        .distinct()
+def _targets(query: str, season: int | None, sites: list[Site]) -> list[_Target]:
+    """The titles meant. Where a site has exact hits, its lesser ones are dropped.
+
+    A season in the words counts unless a title is called just so, or the client's own number contradicts it.
+    """
+    if not sites:
+        return []
+    literal = _hits(query, sites)
+    split = split_season(query)
+    titled, named = split if split and season in (None, split[1]) else ("", None)
+    plain = _hits(titled, sites) if titled else {}
+    targets: list[_Target] = []
+    for site in sites:
+        hits, asked, number = literal.get(site.pk, []), query, season
+        if plain.get(site.pk) and not any(hit.score.exact for hit in hits):
+            hits, asked, number = plain[site.pk], titled, named
+        exact = [hit for hit in hits if hit.score.exact]
+        targets += [
+            _Target(site, hit.slug, hit.name, asked, number)
+            for hit in (exact or hits)[:TITLES_PER_SITE]
+        ]
+    return targets
+
+
+def _hits(query: str, sites: list[Site]) -> dict[str, list[Hit]]:
+    names = {site.pk for site in sites}
+    found: dict[str, list[Hit]] = {}
+    for hit in current.get().search(query, sites=names, limit=HITS_PER_SITE * len(names)):
+        found.setdefault(hit.site, []).append(hit)
+    return found
+
+
+_Known = dict[tuple[str, str], list[AvailabilityRecord]]
+
+
+def _known(targets: list[_Target], episode: int | None) -> _Known:
+    """What the cache has of the targets: of the season asked for, or of every season where none was."""
+    seasons = {target.season for target in targets}
+    return availability.cached(
+        [(target.site, target.slug) for target in targets],
+        season=seasons.pop() if len(seasons) == 1 else None,
+        episode=episode,
     )
-    known = set(seasons)
-    return min(known - {0}, default=min(known, default=1))
 
 
-def _missing(site: Site, slug: str, season: int, episode: int | None) -> _Task | None:
+def _season(target: _Target, records: list[AvailabilityRecord]) -> int:
+    """A query without a season means the first one that is known, or else the first; a film alone is season 0."""
+    if target.season is not None:
+        return target.season
+    there = {row.season for row in records if row.is_available}
+    absent = {row.season for row in records if row.episode is None and not row.is_available}
+    return min(there - {0}, default=0 if 0 in there or 1 in absent else 1)
+
+
+def _missing(
+    target: _Target, episode: int | None, records: list[AvailabilityRecord], now: datetime
+) -> probing.Task | None:
     """What still has to be asked of the site, given what the cache knows."""
-    client = client_for(site)
-    records = availability.cached(site, slug, season, episode)
+    client = client_for(target.site)
+    season = _season(target, records)
+    of_season = [row for row in records if row.season == season]
+    probed = [row for row in of_season if row.episode is not None and not row.estimated]
     if episode is not None:
-        unknown = tuple(
-            language
-            for language in client.languages
-            if all(row.language != language for row in records)
-        )
-        return _Task(client, slug, season, episode, unknown) if unknown else None
-    # A season page tells which episodes there are; that changes, so it is read for each search.
-    samples = {row.language: _finding(row) for row in records if row.is_available}
-    return _Task(client, slug, season, None, client.languages, tuple(samples.values()))
+        # An estimate is good enough to be shown, not to be left at when just this episode is asked for.
+        told = {row.language for row in probed if row.episode == episode}
+        unknown = tuple(language for language in client.languages if language not in told)
+        return probing.Task(client, target.slug, season, episode, unknown) if unknown else None
+    whole = {row.language: row for row in of_season if row.episode is None}
+    listed = [whole[language] for language in client.languages if language in whole]
+    if len(listed) == len(client.languages) and (
+        not any(row.is_available for row in listed)
+        or all(row.checked_at > now - LISTED_FOR for row in listed)
+    ):
+        return None
+    # A season page tells which episodes there are; that changes, so it is read again after a minute.
+    return probing.Task(
+        client,
+        target.slug,
+        season,
+        None,
+        client.languages,
+        known=tuple(map(_finding, probed)),
+        or_films=target.season is None,
+    )
 
 
 def _finding(row: AvailabilityRecord) -> Finding:
     return Finding(
-        row.slug, row.season, row.episode or 0, row.language, row.is_available, row.host,
+        row.slug, row.season, row.episode, row.language, row.is_available, row.host,
         row.height, row.vcodec, row.size_bytes, row.duration_seconds, row.estimated,
     )  # fmt: skip
 
 
-def _probe_season(task: _Task) -> list[Finding]:
-    """The season page says which episodes are there in which language; one probe per language says how good."""
-    try:
-        rows = task.client.season(task.slug, task.season)
-    except NotFound:
-        return []
-    samples = {finding.language: finding for finding in task.known}
-    found: list[Finding] = []
-    for attempt in range(SAMPLES):
-        wanted: dict[int, list[str]] = {}
-        for language in task.languages:
-            offered = [row.episode for row in rows if language in row.languages]
-            if language not in samples and len(offered) > attempt:
-                wanted.setdefault(offered[attempt], []).append(language)
-        for episode, languages in wanted.items():
-            probed = availability.probe_episode(
-                task.client, task.slug, task.season, episode, languages
-            )
-            found += probed
-            samples |= {finding.language: finding for finding in probed if finding.available}
-    refused = {(finding.episode, finding.language) for finding in found if not finding.available}
-    for sample in samples.values():
-        found += [
-            finding
-            for finding in availability.estimate(rows, sample, task.slug)
-            if (finding.episode, finding.language) not in refused
-        ]
-    return found
-
-
-def _probe(tasks: list[_Task], deadline: float, troubles: dict[str, str]) -> None:
-    """Run the tasks side by side until the deadline; record what came, hand the rest to a worker."""
-    over = threading.Event()
-
-    def guarded(task: _Task) -> list[Finding]:
-        def check() -> None:
-            if over.is_set():
-                raise Cancelled("the search's time is up")
-
-        with http.cancellation(check):
-            return task.run()
-
-    pool = ThreadPoolExecutor(max_workers=min(WORKERS, len(tasks)), thread_name_prefix="probe")
-    futures: dict[Future[list[Finding]], _Task] = {pool.submit(guarded, t): t for t in tasks}
-    done, late = wait(futures, timeout=max(deadline - time.monotonic(), 0.0))
-    over.set()
-    pool.shutdown(wait=False, cancel_futures=True)
-    for future in done:
-        site_id = futures[future].client.site_id
-        try:
-            availability.record(site_id, future.result())
-        except SiteError as error:
-            health.failed(site_id, error)
-            troubles[site_id] = str(error)
-        except AniBridgeError as error:
-            troubles[site_id] = str(error)
-        else:
-            health.answered(site_id)
-    for future in late:
-        task = futures[future]
-        troubles.setdefault(
-            task.client.site_id, "has not answered yet; a worker goes on and the next search has it"
-        )
-        _later(task)
-
-
-def _later(task: _Task) -> None:
-    try:
-        current_app.send_task(
-            "catalogue.probe",
-            args=(task.client.site_id, task.slug, task.season, task.episode),
-            retry=False,
-            expires=600,
-        )
-    except (OperationalError, OSError) as error:
-        logger.warning("no broker (%s): the next search probes %s again", error, task.slug)
-
-
-def _pairs(pairs: Iterable[tuple[str, str]]) -> Q:
-    condition = Q(pk__in=[])
-    for site_id, slug in pairs:
-        condition |= Q(site_id=site_id, slug=slug)
-    return condition
-
-
-def _entries(
-    targets: list[tuple[Site, str, str]], season: int, episode: int | None, *, asked: str
-) -> list[ResultEntry]:
-    """The fresh, available records of the targets as results, in the order of the contract."""
+def _entries(targets: list[_Target], episode: int | None, known: _Known) -> list[ResultEntry]:
+    """The available records of the targets as results, in the order of the contract."""
+    ranks: dict[str, int] = {}
     entries: list[ResultEntry] = []
-    for rank, (site, slug, name) in enumerate(targets):
-        records = [
-            row for row in availability.cached(site, slug, season, episode) if row.is_available
+    for target in targets:
+        rank = ranks.setdefault(target.site.pk, len(ranks))
+        records = known[target.key]
+        everything = target.season is None and episode is None
+        season = _season(target, records)
+        entries += [
+            _entry(row, rank, target.name, target.asked)
+            for row in records
+            if row.is_available and row.episode is not None and (everything or row.season == season)
         ]
-        records.sort(key=lambda row: (-row.first_seen_at.timestamp(), row.episode, row.language))
-        entries += [_entry(row, rank, name, asked) for row in records]
+    # Newest first; stable, so that what came together stays in the order of the season.
+    entries.sort(key=lambda one: (one.priority_rank, -one.first_seen_at.timestamp()))
     return entries
 
 
@@ -324,16 +326,3 @@ def _entry(row: AvailabilityRecord, rank: int, title: str, asked: str = "") -> R
         vcodec=row.vcodec, size_bytes=row.size_bytes, duration_seconds=row.duration_seconds,
         estimated=row.estimated, first_seen_at=row.first_seen_at, asked=asked,
     )  # fmt: skip
-
-
-def _with_titles(rows: list[AvailabilityRecord]) -> list[ResultEntry]:
-    names = {
-        (title.site_id, title.slug): title.name
-        for title in Title.objects.filter(_pairs({(row.site_id, row.slug) for row in rows})).only(
-            "site_id", "slug", "name"
-        )
-    }
-    read: Callable[[AvailabilityRecord], str] = lambda row: names.get(  # noqa: E731
-        (row.site_id, row.slug), row.slug.replace("-", " ").title()
-    )
-    return [_entry(row, 0, read(row)) for row in rows]

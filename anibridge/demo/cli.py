@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from anibridge.demo.pages import LAYOUTS
+from anibridge.demo.layouts import LAYOUTS
 from anibridge.demo.server import DEFAULT_RATE, serve
 
 

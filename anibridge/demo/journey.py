@@ -21,7 +21,14 @@ from anibridge.lib.errors import AniBridgeError
 
 ATTR = "{http://torznab.com/schemas/2015/feed}attr"
 CATEGORY = "anibridge-demo"
+SEARCHES, SEARCH_PAUSE = 4, 5.0
 DONE_STATES = {"stoppedUP", "pausedUP", "uploading", "stalledUP"}
+
+
+Tell = Callable[[str, str], None]
+"""Called with a step's name and what was found."""
+Show = Callable[[float, int], None]
+"""Called with progress (0..1) and bytes a second while the download runs."""
 
 
 class JourneyFailed(AniBridgeError):
@@ -71,12 +78,6 @@ class Arrived:
     """Each progress that a client saw, in order."""
 
 
-Tell = Callable[[str, str], None]
-"""Called with a step's name and what was found."""
-Show = Callable[[float, int], None]
-"""Called with progress (0..1) and bytes a second while the download runs."""
-
-
 def walk(
     access: Access,
     *,
@@ -93,7 +94,7 @@ def walk(
     with indexer(access) as torznab:
         tell("caps", torznab.caps())
         tell("feed", torznab.feed())
-        offers = torznab.search(wanted)
+        offers = torznab.search(wanted, tell=tell)
         tell(
             "search",
             f"{len(offers)} releases for {wanted.title} S{wanted.season:02}E{wanted.episode:02}",
@@ -138,16 +139,26 @@ class Torznab:
             raise JourneyFailed("the feed is empty: a client's Test would fail")
         return f"{len(items)} items, newest: {items[0].findtext('title')}"
 
-    def search(self, wanted: Wanted) -> list[Offer]:
-        """The releases of one episode."""
-        root = self._ask(
-            t="tvsearch",
-            q=wanted.title,
-            season=str(wanted.season),
-            ep=str(wanted.episode),
-            cat="5000,5030,5040,5070",
-        )
-        return [_offer(item) for item in root.findall("channel/item")]
+    def search(self, wanted: Wanted, *, tell: Tell = lambda step, found: None) -> list[Offer]:
+        """The releases of one episode.
+
+        A search answers within its budget and leaves the rest to a worker, so an empty answer is asked again,
+        as the *arrs do on their own schedule.
+        """
+        for attempt in range(SEARCHES):
+            root = self._ask(
+                t="tvsearch",
+                q=wanted.title,
+                season=str(wanted.season),
+                ep=str(wanted.episode),
+                cat="5000,5030,5040,5070",
+            )
+            offers = [_offer(item) for item in root.findall("channel/item")]
+            if offers or attempt == SEARCHES - 1:
+                return offers
+            tell("search", "nothing within the search's budget yet; asking again")
+            time.sleep(SEARCH_PAUSE)
+        return []
 
     def _ask(self, **parameters: str) -> ElementTree.Element:
         query = urlencode({**parameters, "apikey": self.access.api_key})

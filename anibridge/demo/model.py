@@ -3,7 +3,7 @@
 import enum
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -137,6 +137,15 @@ class DemoCatalogue:
                 number = link_id(title.slug, season, episode.number, language, host.name)
                 yield Link(number, title, season, episode, language, host)
 
+    def speaking(self, languages: tuple[str, ...]) -> "DemoCatalogue":
+        """The same titles as a site offers them that has only these languages; links keep their ids."""
+        return DemoCatalogue(
+            tuple(
+                replace(title, seasons=tuple(_speaking(one, languages) for one in title.seasons))
+                for title in self.titles.values()
+            )
+        )
+
     def recent(self, limit: int = 40) -> list[tuple[Title, Season, Episode]]:
         """The episodes published last, newest first; films are not among them, as on the real page."""
         rows = [
@@ -157,3 +166,12 @@ class DemoCatalogue:
             if needle
             and any(needle in name.casefold() for name in (title.name, *title.alternatives))
         ]
+
+
+def _speaking(season: Season, languages: tuple[str, ...]) -> Season:
+    return replace(season, episodes=tuple(_episode_in(one, languages) for one in season.episodes))
+
+
+def _episode_in(episode: Episode, languages: tuple[str, ...]) -> Episode:
+    spoken = tuple(one for one in episode.languages if one in languages)
+    return replace(episode, languages=spoken, hosts=episode.hosts if spoken else ())

@@ -1,7 +1,7 @@
 """The demo's pages in AniWorld's classic layout: a path in, an answer out, no network.
 
 `Classic.respond` is the whole site but for the hosts and their videos. Where the site is known to answer 200 for
-something that it does not have, so does this. `LAYOUTS` names the layouts that can be served.
+something that it does not have, so does this.
 """
 
 import html
@@ -35,10 +35,13 @@ _FLAGS = {
 _LABELS = {"director": "Regisseure", "actor": "Schauspieler", "creator": "Produzenten"}
 _PREFIX = "/anime/stream/"
 
+ORIGIN = "http://origin.invalid"
+"""Stands in a reply for the scheme and host that were asked, where the real pages write a link out in full."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; a `Location` header may be a path."""
+    """An answer; a `Location` header may be a path, and the body may hold ORIGIN."""
 
     body: str
     status: int = 200
@@ -419,10 +422,3 @@ def _svg(content: str, width: int, height: int) -> Reply:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">{content}</svg>'
     )
     return Reply(body, content_type="image/svg+xml")
-
-
-LAYOUTS: dict[str, Callable[[DemoCatalogue, int], Layout]] = {
-    "demo": Classic,
-    "aniworld": Classic,
-}
-"""What `serve_demo --site` offers; each is built from the catalogue and a number of extra index titles."""

@@ -19,8 +19,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from anibridge.demo import hosts
+from anibridge.demo.layouts import LAYOUTS
 from anibridge.demo.model import DemoCatalogue, Fault
-from anibridge.demo.pages import LAYOUTS
+from anibridge.demo.pages import ORIGIN
 from anibridge.demo.titles import catalogue as demo_catalogue
 from anibridge.demo.videos import VideoLibrary
 from anibridge.lib.errors import Cancelled, Misconfigured
@@ -54,10 +55,11 @@ def build_app(
             words |= {k: v for k, v in (await request.post()).items() if isinstance(v, str)}
         reply = layout.respond(request.method, request.path, words)
         headers = dict(reply.headers)
+        origin = f"{request.scheme}://{request.host}"
         if headers.get("Location", "").startswith("/"):
-            headers["Location"] = f"{request.scheme}://{request.host}{headers['Location']}"
+            headers["Location"] = origin + headers["Location"]
         return web.Response(
-            text=reply.body,
+            text=reply.body.replace(ORIGIN, origin),
             status=reply.status,
             content_type=reply.content_type,
             charset="utf-8",

@@ -7,7 +7,7 @@ A must-have field that is missing raises `LayoutChanged` naming the selector; a 
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -30,6 +30,13 @@ class IndexEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexPage:
+    """A further page of the index, read like the first; `path` may hold a query, never a host."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class TitleFacts:
     """What a series page says. `seasons` holds the site's season numbers; 0 stands for films and specials."""
 
@@ -42,6 +49,10 @@ class TitleFacts:
     cover: str | None = None
     genres: tuple[str, ...] = ()
     seasons: tuple[int, ...] = ()
+    minutes: int | None = None
+    """How long the film is, or an episode."""
+    canonical_path: str | None = None
+    """The path under which the page wants to be known, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +68,15 @@ class EpisodeFacts:
 
 @dataclass(frozen=True, slots=True)
 class HostLink:
-    """One way to play an episode: the host's display name and the path of the play link on the site."""
+    """One way to play an episode: the host's display name and the path of the play link on the site.
+
+    Where the adapter's `links_are_direct`, `path` is the host's own address. It may hold a token, so it stays out
+    of `repr` and of logs, and is good only for a while.
+    """
 
     language: str
     host: str
-    path: str
+    path: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,8 @@ class SiteAdapter(ABC):
     languages: ClassVar[tuple[str, ...]]
     """Labels that the site offers, preferred first."""
     slug_pattern: ClassVar[re.Pattern[str]]
+    links_are_direct: ClassVar[bool] = False
+    """Whether a HostLink holds the host's own http(s) address; the site has no play links to follow then."""
 
     def check_slug(self, slug: str) -> str:
         """Returns the slug, or raises UnsafeSlug when it does not fit `slug_pattern`."""
@@ -120,8 +137,11 @@ class SiteAdapter(ABC):
         """Path of the page that lists every title."""
 
     @abstractmethod
-    def parse_index(self, chunks: Iterable[bytes]) -> Iterator[IndexEntry]:
-        """Yields each title once, while the page streams in. Raises LayoutChanged when the page is none or cut short."""
+    def parse_index(self, chunks: Iterable[bytes]) -> Iterator[IndexEntry | IndexPage]:
+        """Yields each title once, while the page streams in. Raises LayoutChanged when the page is none or cut short.
+
+        An IndexPage stands for titles that another page of the index lists; it is fetched and read the same way.
+        """
 
     @abstractmethod
     def title_path(self, slug: str) -> str: ...
@@ -140,7 +160,10 @@ class SiteAdapter(ABC):
     def episode_path(self, slug: str, season: int, episode: int) -> str: ...
 
     @abstractmethod
-    def parse_episode(self, answer: Answer) -> EpisodePage: ...
+    def parse_episode(
+        self, answer: Answer, *, season: int | None = None, episode: int | None = None
+    ) -> EpisodePage:
+        """The ways to play. Where one page holds several episodes, the numbers tell which; others ignore them."""
 
     @abstractmethod
     def check(self, answer: Answer) -> None:
@@ -150,6 +173,18 @@ class SiteAdapter(ABC):
     def read_play_link(self, answer: Answer, base_url: str) -> str:
         """The host's URL out of the unfollowed answer to a play link; raises Blocked or SiteError."""
 
+    def alternatives(self, path: str) -> tuple[str, ...]:
+        """Other paths of the same page, to be tried in turn where the site has nothing at this one."""
+        return ()
+
+    def suggest_paths(self, term: str) -> tuple[str, ...]:
+        """Paths that answer a search term with titles, the most literal spelling first; none where the site cannot."""
+        return ()
+
+    def parse_suggest(self, answer: Answer) -> tuple[IndexEntry, ...]:
+        """The titles of such an answer, each once. The site's order says little: score them yourself."""
+        return ()
+
     def recent_path(self) -> str | None:
         """Path of the list of recent episodes; None where the site has none."""
         return None
@@ -157,3 +192,7 @@ class SiteAdapter(ABC):
     def parse_recent(self, answer: Answer) -> tuple[RecentEpisode, ...]:
         """The list of recent episodes, newest first, each once."""
         return ()
+
+    def own_season(self, slug: str) -> int | None:
+        """The only season that the title can have, where the slug tells: for sites that list seasons one by one."""
+        return None

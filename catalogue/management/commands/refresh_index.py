@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
 
 from anibridge.lib.console import print_rows
 from anibridge.lib.errors import AniBridgeError
@@ -28,9 +29,11 @@ class Command(BaseCommand):
             )
         rows: list[dict[str, Any]] = []
         failed = False
-        for site_id in sites:
+        waiting = Console(stderr=True)  # shows nothing where it is no terminal
+        for site_id in dict.fromkeys(sites):
             try:
-                done = refresh.refresh_index(site_id, force=options["force"])
+                with waiting.status(f"reading the index of {site_id}"):
+                    done = refresh.refresh_index(site_id, force=options["force"])
             except AniBridgeError as error:
                 failed = True
                 rows.append({"site": site_id, "outcome": "failed", "detail": str(error)})

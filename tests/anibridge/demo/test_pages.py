@@ -6,8 +6,9 @@ from html import unescape
 import pytest
 from bs4 import BeautifulSoup
 
+from anibridge.demo.layouts import LAYOUTS
 from anibridge.demo.model import HLS_HOST, Fault
-from anibridge.demo.pages import LAYOUTS, Reply, episode_path, season_path
+from anibridge.demo.pages import Reply, episode_path, season_path
 from anibridge.demo.titles import catalogue, extra_titles, video_of
 from anibridge.demo.videos import FILM_1080, HLS_VIDEOS, SHORT_720, VIDEOS, expected_seconds
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from anibridge.demo.pages import LAYOUTS, Layout
+from anibridge.demo.layouts import LAYOUTS
+from anibridge.demo.pages import Layout
 from anibridge.demo.titles import catalogue
 from anibridge.lib.errors import AniBridgeError
 from catalogue.errors import NotFound, UnknownSite, UnsafeSlug
