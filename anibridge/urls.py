@@ -4,9 +4,15 @@ from django.contrib import admin
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import SimpleRouter
 
 from anibridge import views
+from catalogue.api import SearchView, SiteViewSet
 from qbshim.views.auth import unknown
+
+api = SimpleRouter(trailing_slash=False)
+api.register("sites", SiteViewSet, basename="site")
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -14,6 +20,10 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("torznab/", include("torznab.urls")),
     path("api/v2/", include("qbshim.urls")),
+    path("api/v1/search", SearchView.as_view(), name="search"),
+    path("api/v1/", include(api.urls)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(), name="api-docs"),
     # What clients probe beside the API: a real server answers these in plain text as well.
     path("api/v2", unknown),
     path("version/api", unknown),

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from anibridge.lib.errors import AniBridgeError
-from catalogue import refresh
+from catalogue import checking, refresh
 from catalogue.models import AvailabilityRecord, Site, Title, TitleMapping
 
 
@@ -23,7 +23,7 @@ class SiteAdmin(ModelAdmin):
         "site_id", "index_size", "index_refreshed_at", "index_warning", "recent_polled_at",
         "failures", "back_off_until", "last_error", "last_error_at",
     )  # fmt: skip
-    actions = ("refresh_now",)
+    actions = ("check_now", "refresh_now")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Sites come from adapters; a row without code could do nothing."""
@@ -32,6 +32,18 @@ class SiteAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Switch it off instead: jobs and infohashes refer to it."""
         return False
+
+    def save_model(self, request: HttpRequest, obj: Site, form: Any, change: bool) -> None:
+        """What depends on the site follows."""
+        super().save_model(request, obj, form, change)
+        checking.switched(obj)
+
+    @admin.action(description="Check now", permissions=["change"])
+    def check_now(self, request: HttpRequest, queryset: QuerySet[Site]) -> None:
+        for site in queryset:
+            done = checking.check_now(site)
+            level = messages.SUCCESS if done.ok else messages.ERROR
+            self.message_user(request, f"{site}: {done.detail} ({done.seconds:.1f} s)", level)
 
     @admin.action(description="Refresh the title index now", permissions=["change"])
     def refresh_now(self, request: HttpRequest, queryset: QuerySet[Site]) -> None:
