@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from anibridge.lib import ytdlp
+from catalogue.sites import PLUGIN_PROBLEMS
 
 
 @register()
@@ -50,4 +51,17 @@ def ffmpeg(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
             hint="Install ffmpeg, or the Python package imageio-ffmpeg.",
             id="anibridge.W001",
         )
+    ]
+
+
+@register()
+def site_plugins(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    """A plug-in that cannot be used is left out; its owner should know why."""
+    return [
+        Warning(
+            f"the site plug-in «{name}» {problem}",
+            hint="See docs/plugins.md; without it everything else works.",
+            id="anibridge.W002",
+        )
+        for name, problem in PLUGIN_PROBLEMS.items()
     ]

@@ -4,11 +4,21 @@ from functools import cache
 
 from anibridge.lib.text import shorten
 from catalogue.errors import UnknownSite
+from catalogue.sites import plugins
 from catalogue.sites.aniworld import AniWorld
 from catalogue.sites.base import SiteAdapter
 from catalogue.sites.demo import DemoSite
+from catalogue.sites.megakino import Megakino
+from catalogue.sites.sto import Sto
 
-SITES: dict[str, type[SiteAdapter]] = {site.key: site for site in (AniWorld, DemoSite)}
+SITES: dict[str, type[SiteAdapter]] = {
+    site.key: site for site in (AniWorld, DemoSite, Megakino, Sto)
+}
+
+
+_plugins, PLUGIN_PROBLEMS = plugins.load(SITES)
+"""What is wrong with plug-ins that could not be used, by the name of their entry point."""
+SITES |= _plugins
 
 
 def get_adapter(key: str) -> SiteAdapter:
