@@ -318,6 +318,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expire_seconds": 55},
     },
+    "forget old availability": {
+        "task": "catalogue.cleanup",
+        "schedule": 86400.0,
+        "options": {"expire_seconds": 80000},
+    },
     "poll new episodes": {
         "task": "catalogue.poll_recent",
         "schedule": 900.0,

@@ -8,7 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from anibridge.lib.errors import AniBridgeError
-from catalogue import refresh, search, services
+from catalogue import cleanup, refresh, search, services
 from catalogue.models import Site
 
 logger = logging.getLogger(__name__)
@@ -68,3 +68,9 @@ def _report(site_id: str, work: Callable[[str], object]) -> bool:
     else:
         return True
     return False
+
+
+@shared_task(name="catalogue.cleanup", soft_time_limit=600)
+def clean_up() -> None:
+    """Drop availability records that are long out of date."""
+    cleanup.cleanup()
