@@ -31,6 +31,10 @@ class LayoutChanged(SiteError):
     retryable = False
 
 
+class IndexUnchanged(AniBridgeError):
+    """The site says that its index is still the one that was read before: no failure, nothing to read."""
+
+
 class NotFound(AniBridgeError):
     """The site has no such title, season or episode."""
 

@@ -4,14 +4,14 @@ No database in here: a client is made from a Site row and then used in any threa
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from anibridge.lib import http
-from catalogue.errors import LayoutChanged, NotFound, SiteError, SiteUnavailable
+from catalogue.errors import IndexUnchanged, LayoutChanged, NotFound, SiteError, SiteUnavailable
 from catalogue.models import Site
 from catalogue.sites import get_adapter
 from catalogue.sites.base import (
@@ -78,11 +78,19 @@ class SiteClient:
 
         return self._try_each(read)
 
-    def index(self, read: Callable[[Iterator[bytes]], T], *, path: str | None = None) -> T:
+    def index(
+        self,
+        read: Callable[[Iterator[bytes]], T],
+        *,
+        path: str | None = None,
+        known: Mapping[str, str] | None = None,
+        learn: Callable[[dict[str, str]], None] = lambda validators: None,
+    ) -> T:
         """The title index as `read` makes it out of the bytes, while they arrive. Raises SiteError.
 
         Where a base URL cannot be reached, or its page comes cut short, `read` begins anew with the next.
-        `path` is that of an IndexPage; without it, the first page is read.
+        `path` is that of an IndexPage; without it, the first page is read. `learn` is told the validators of the
+        page that is read; with those as `known` next time, an unchanged page raises IndexUnchanged.
         """
         path = self.adapter.index_path() if path is None else path
 
@@ -90,20 +98,26 @@ class SiteClient:
             return self._try_spellings(base, path, lambda spelling: ask(base, spelling))
 
         def ask(base: str, spelling: str) -> T:
+            url = urljoin(base, spelling)
+            conditions = _conditions(url, known or {})
             with (
                 self._session(base) as session,
                 http.stream(
-                    urljoin(base, spelling),
+                    url,
                     session=session,
+                    headers=conditions,
                     timeout=INDEX_SILENCE,
                     total=INDEX_SECONDS,
                     max_bytes=INDEX_BYTES,
                 ) as answer,
             ):
+                if answer.status == 304 and conditions:
+                    raise IndexUnchanged(f"{base} says that its index has not changed")
                 if answer.status != 200:
                     head = b"".join(islice(answer.iter_bytes(BLOCK), 4)).decode("utf-8", "replace")
                     self.adapter.check(Answer(answer.url, answer.status, answer.headers, head))
                     raise SiteUnavailable(f"{base} answered {answer.status} for its index")
+                learn(_validators(url, answer.headers))
                 return read(answer.iter_bytes(BLOCK))
 
         try:
@@ -181,6 +195,25 @@ class SiteClient:
         # The operator typed the base URL, so its own host needs no further permission; where it
         # redirects to is checked like any other address.
         return http.session(trusted=(base,))
+
+
+def _validators(url: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """What an answer gives to ask with next time; empty where it gives nothing."""
+    etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
+    if not (etag or modified) or len(etag) > 200 or len(modified) > 60:
+        return {}
+    return {"url": url, "etag": etag, "last_modified": modified}
+
+
+def _conditions(url: str, known: Mapping[str, str]) -> dict[str, str]:
+    """The headers that ask «has it changed?»; none for another address than the one that was read."""
+    if known.get("url") != url:
+        return {}
+    wanted = {
+        "If-None-Match": known.get("etag", ""),
+        "If-Modified-Since": known.get("last_modified", ""),
+    }
+    return {name: value for name, value in wanted.items() if value}
 
 
 def client_for(site: Site) -> SiteClient:

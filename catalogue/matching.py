@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 ACCEPT: Final = 3.5
+NEAR_NAMES: Final = 40
+"""Names that `TitleIndex.near` compares."""
 _OTHER, _CORE, _MARK = 0, 1, 2
 _ROUNDING = 1e-9
 
@@ -208,6 +210,33 @@ class TitleIndex:
             Hit(self._sites[self._slug_site[key]], self._slugs[key], self._names[place], grade)
             for key, place, grade in best
         ]
+
+    def near(
+        self, query: str, *, sites: Collection[str] | None = None, limit: int = 5
+    ) -> list[Hit]:
+        """Names that share a word with a query and are not accepted for it, nearest first, with the reason.
+
+        To explain an empty answer: only the names of the query's rarest words are looked at, and few of them.
+        """
+        words = parse(query)
+        lists = sorted(filter(None, map(self._postings_of, words.tokens)), key=len)
+        hits: dict[tuple[str, str], Hit] = {}
+        looked = 0
+        for place in dict.fromkeys(place for places in lists for place in places[:NEAR_NAMES]):
+            key = self._owner[place]
+            site = self._sites[self._slug_site[key]]
+            if sites is not None and site not in sites:
+                continue
+            hit = Hit(
+                site, self._slugs[key], name := self._names[place], compare(words, parse(name))
+            )
+            held = hits.get((site, hit.slug))
+            if not hit.score.accepted and (held is None or held.score.value < hit.score.value):
+                hits[site, hit.slug] = hit
+            looked += 1
+            if looked >= NEAR_NAMES:
+                break
+        return sorted(hits.values(), key=lambda hit: -hit.score.value)[:limit]
 
     def _equal(self, words: Words) -> "list[_Candidate]":
         """Names with the query's alnum form: «911» finds «9-1-1» without a word in common."""

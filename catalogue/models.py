@@ -85,6 +85,9 @@ class Site(models.Model):
     index_generation = models.PositiveIntegerField(default=0, editable=False)
     index_size = models.PositiveIntegerField(default=0, editable=False)
     index_refreshed_at = models.DateTimeField(null=True, editable=False)
+    index_validators = models.JSONField(
+        default=dict, editable=False, help_text="What the site gave to ask «has it changed?» with."
+    )
     index_warning = models.TextField(blank=True, default="", editable=False)
     recent_polled_at = models.DateTimeField(null=True, editable=False)
     failures = models.PositiveSmallIntegerField(default=0, editable=False)
@@ -180,6 +183,7 @@ class Title(models.Model):
     slug = models.CharField(max_length=200)
     name = models.CharField(max_length=300)
     year = models.PositiveSmallIntegerField(null=True, blank=True)
+    end_year = models.PositiveSmallIntegerField(null=True, blank=True)
     imdb_id = models.CharField(max_length=12, blank=True, default="")
     description = models.TextField(blank=True, default="")
     cover = models.CharField(max_length=300, blank=True, default="")
@@ -201,12 +205,16 @@ class Title(models.Model):
 
 
 class TitleMapping(models.Model):
-    """One normalised name of a title on a site."""
+    """One normalised name of a title on a site: from its index, or `learned` from the title's own page.
+
+    A refresh leaves the learned ones alone for as long as the index has the title.
+    """
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="mappings")
     title_key = models.CharField(max_length=300)
     slug = models.CharField(max_length=200)
     name = models.CharField(max_length=300, help_text="The name as the site writes it.")
+    learned = models.BooleanField(default=False, help_text="Only the title's own page has it.")
     last_refreshed_at = models.DateTimeField()
 
     class Meta:

@@ -141,6 +141,8 @@ class _Run:
     began: datetime
     ours: bool = True
     found: list[Finding] = field(default_factory=list)
+    ended: float = 0.0
+    """When it came to its end (monotonic); 0 before."""
     future: "Future[None]" = field(default_factory=Future)
 
 
@@ -148,17 +150,24 @@ _under_way: dict[tuple[object, ...], _Run] = {}
 _lock = threading.Lock()
 
 
-def probe(tasks: Sequence[Task], deadline: float) -> dict[str, str]:
+@dataclass(slots=True)
+class Probed:
+    """How a probe went, by site id: what went wrong, in words, and how many seconds the site took."""
+
+    troubles: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def probe(tasks: Sequence[Task], deadline: float) -> Probed:
     """Run the tasks side by side until `deadline` (monotonic), record what they found, hand the rest to a worker.
 
-    Returns what went wrong, in words, by site id. What another thread of this process is looking at already is
-    waited for and not asked twice.
+    What another thread of this process is looking at already is waited for and not asked twice.
     """
-    troubles: dict[str, str] = {}
-    disputed = _round(tasks, deadline, troubles)
+    probed = Probed()
+    disputed = _round(tasks, deadline, probed)
     if disputed:
-        _round(disputed, deadline, troubles)
-    return troubles
+        _round(disputed, deadline, probed)
+    return probed
 
 
 def probe_here(task: Task) -> int:
@@ -180,10 +189,11 @@ def probe_here(task: Task) -> int:
     return len(found) + sum(map(probe_here, _rechecks(task.client, disputed)))
 
 
-def _round(tasks: Sequence[Task], deadline: float, troubles: dict[str, str]) -> list[Task]:
+def _round(tasks: Sequence[Task], deadline: float, probed: Probed) -> list[Task]:
     """One round of `probe`; returns the looks that it showed to be needed besides."""
     over = threading.Event()
     began = timezone.now()
+    started = time.monotonic()
     pool = ThreadPoolExecutor(min(WORKERS, len(tasks)), thread_name_prefix="probe")
     runs = [_started(task, pool, over, began) for task in tasks]
     wait([run.future for run in runs], timeout=max(deadline - time.monotonic(), 0.0))
@@ -194,16 +204,20 @@ def _round(tasks: Sequence[Task], deadline: float, troubles: dict[str, str]) -> 
     outcomes: dict[str, list[SiteError | None]] = defaultdict(list)
     again: list[Task] = []
     late: list[Task] = []
+    took: defaultdict[str, float] = defaultdict(float)
     for run in runs:
         client = run.task.client
         # What a site said to somebody else's request is that one's to tell.
         told = outcomes[client.site_id] if run.ours else []
-        if not _outcome(run, told, troubles) and run.ours:
+        if not _outcome(run, told, probed.troubles) and run.ours:
             late.append(run.task)
+        took[client.site_id] = max(took[client.site_id], (run.ended or time.monotonic()) - started)
         disputed = availability.record(client.site_id, tuple(run.found), checked_at=run.began)
         again += _rechecks(client, disputed)
     for site_id, told in outcomes.items():
         health.told(site_id, told, since=began)
+    for site_id, seconds in took.items():
+        probed.seconds[site_id] = probed.seconds.get(site_id, 0.0) + seconds
     _later(late)
     return again
 
@@ -257,8 +271,11 @@ def _guarded(run: _Run, over: threading.Event) -> None:
         if over.is_set():
             raise Cancelled("the search's time is up")
 
-    with http.cancellation(check):
-        run.task.run(run.found.extend)
+    try:
+        with http.cancellation(check):
+            run.task.run(run.found.extend)
+    finally:
+        run.ended = time.monotonic()
 
 
 def _rechecks(client: SiteClient, disputed: Iterable[Finding]) -> list[Task]:

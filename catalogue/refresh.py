@@ -1,19 +1,20 @@
 """Renewing a site's title index: read it whole, then swap it in one transaction, or keep the old one."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from anibridge.lib.text import shorten, without_controls
 from catalogue import health, words
-from catalogue.errors import LayoutChanged, SiteError, UnknownSite
+from catalogue.errors import IndexUnchanged, LayoutChanged, SiteError, UnknownSite
 from catalogue.fetching import SiteClient, client_for
 from catalogue.models import Site, Title, TitleMapping
 from catalogue.sites.base import IndexPage, SiteAdapter
@@ -24,8 +25,6 @@ T = TypeVar("T")
 _Names = tuple[str, ...]
 BATCH = 1000
 READ_BATCH = 5000
-SMALLEST_SHARE = 0.5
-"""An index below this share of the last good one is a broken page until its owner says otherwise."""
 MAX_TITLES = 500_000
 MAX_NAMES = 200
 """Other names of one title that are taken."""
@@ -47,7 +46,8 @@ def refresh_index(site_id: str, *, force: bool = False) -> Refreshed:
     """Fetch a site's index and make it the current one.
 
     Raises UnknownSite or SiteError; whatever happens, a good index is only ever replaced by a whole one, and
-    never by one that was read earlier. `force` also takes one that is suspiciously small.
+    never by one that was read earlier. Where the site gives validators, an unchanged index is not read again.
+    `force` reads it all the same, and also takes one that is suspiciously small.
     """
     site = Site.objects.filter(pk=site_id).first()
     if site is None:
@@ -55,25 +55,45 @@ def refresh_index(site_id: str, *, force: bool = False) -> Refreshed:
     client = client_for(site)
     started = timezone.now()
     try:
-        titles = _read(client)
+        known = site.index_validators if site.index_size and not force else {}
+        titles, validators = _read(client, known)
     except SiteError as error:
         health.failed(site_id, error, since=started)
         raise
+    except IndexUnchanged as unchanged:
+        health.answered(site_id, since=started)
+        Site.objects.filter(pk=site_id).update(index_warning="", index_refreshed_at=started)
+        return Refreshed(site_id, site.index_size, site.mappings.count(), str(unchanged))
     health.answered(site_id, since=started)
-    if not force and len(titles) < site.index_size * SMALLEST_SHARE:
+    if not force and len(titles) < site.index_size * settings.INDEX_SMALLEST_SHARE:
         return _keep(site, len(titles), started)
     # Taking names apart is the slow part: done before anything is locked.
-    done = _swap(site_id, titles, _mappings(titles), started)
+    done = _swap(site_id, titles, _mappings(titles), started, validators)
     logger.info("%s: %d titles, %d names %s", site_id, done.titles, done.names, done.kept)
     return done
 
 
-def _read(client: SiteClient) -> dict[str, _Names]:
-    """All pages of the index as one; raises SiteError when a page of them cannot be read, or none lists a title."""
+def _read(client: SiteClient, known: Mapping[str, str]) -> tuple[dict[str, _Names], dict[str, str]]:
+    """All pages of the index as one, and the validators to ask with next time.
+
+    Raises SiteError when a page of them cannot be read, or none lists a title, and IndexUnchanged.
+    """
     titles: dict[str, _Names] = {}
+    validators: dict[str, str] = {}
+
+    def learn(given: dict[str, str]) -> None:
+        validators.clear()  # of a mirror that was given up in the middle
+        validators.update(given)
+
     paths = [client.adapter.index_path()]
     for path in paths:  # grows while it is walked through
-        found, further = client.index(lambda chunks: _wanted(client.adapter, chunks), path=path)
+        first = path is paths[0]
+        found, further = client.index(
+            lambda chunks: _wanted(client.adapter, chunks),
+            path=path,
+            known=known if first else None,
+            learn=learn if first else lambda ignored: None,
+        )
         for slug, names in found.items():
             titles[slug] = titles.get(slug, ()) + names
         if len(titles) > MAX_TITLES:
@@ -83,7 +103,8 @@ def _read(client: SiteClient) -> dict[str, _Names]:
             raise SiteError(f"the index has more than {MAX_PAGES} pages")
     if not titles:
         raise LayoutChanged(f"no title on any of the {len(paths)} pages of the index")
-    return titles
+    # The first of several pages may stay the same while a later one changes.
+    return titles, validators if len(paths) == 1 else {}
 
 
 def _wanted(adapter: SiteAdapter, chunks: Iterator[bytes]) -> tuple[dict[str, _Names], list[str]]:
@@ -135,7 +156,11 @@ def _mappings(titles: dict[str, _Names]) -> dict[tuple[str, str], str]:
 
 @transaction.atomic
 def _swap(
-    site_id: str, titles: dict[str, _Names], mappings: dict[tuple[str, str], str], started: datetime
+    site_id: str,
+    titles: dict[str, _Names],
+    mappings: dict[tuple[str, str], str],
+    started: datetime,
+    validators: dict[str, str],
 ) -> Refreshed:
     """Write what differs, drop what the new index lacks, move the marker. Learnt facts stay."""
     # Two refreshes at once: one after the other. Without a key lock, so that nobody who adds a row waits.
@@ -150,6 +175,7 @@ def _swap(
         index_generation=F("index_generation") + 1,
         index_size=len(titles),
         index_refreshed_at=started,
+        index_validators=validators,
         index_warning="",
     )
     return Refreshed(site_id, len(titles), names)
@@ -182,12 +208,14 @@ def _swap_mappings(site_id: str, changed: dict[tuple[str, str], str], started: d
     """Uses `changed` up."""
     rows = TitleMapping.objects.filter(site_id=site_id)
     gone: list[int] = []
-    for pk, key, slug, name in rows.values_list("pk", "title_key", "slug", "name").iterator(
-        READ_BATCH
-    ):
+    listed = {slug for _, slug in changed}
+    fields = rows.values_list("pk", "title_key", "slug", "name", "learned")
+    for pk, key, slug, name, learned in fields.iterator(READ_BATCH):
         wanted = changed.get((key, slug))
         if wanted is None:
-            gone.append(pk)
+            # What the title's own page said is as good as before, while the site has the title.
+            if not (learned and slug in listed):
+                gone.append(pk)
         elif wanted == name:
             del changed[key, slug]
     _delete(rows, gone)

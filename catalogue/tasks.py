@@ -8,7 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from anibridge.lib.errors import AniBridgeError
-from catalogue import cleanup, refresh, search, services
+from catalogue import cleanup, learning, refresh, search, services
 from catalogue.models import Site
 
 logger = logging.getLogger(__name__)
@@ -16,7 +16,11 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="catalogue.refresh_due", soft_time_limit=600)
 def refresh_due() -> None:
-    """Refresh the index of every enabled site whose TTL is over; a site's first one brings its new episodes too."""
+    """Refresh the index of every enabled site whose TTL is over; a site's first one brings its new episodes too.
+
+    Names that were learnt from pages since the last time become searchable with it.
+    """
+    learning.publish()
     for site_id in _answering():
         # Read anew: the sites before it took their time, and another worker may have been here.
         site = Site.objects.filter(pk=site_id).first()
@@ -45,6 +49,13 @@ def probe(site_id: str, slug: str, season: int, episode: int | None) -> None:
     """Finish a probe that a search had no time for, unless the site has begun to back off since."""
     if site_id in _answering(pk=site_id):
         _report(site_id, lambda key: search.probe_now(key, slug, season, episode))
+
+
+@shared_task(name="catalogue.learn_title", soft_time_limit=120)
+def learn_title(site_id: str, slug: str) -> None:
+    """Read what a title's page says, unless the site has begun to back off since a search hit the title."""
+    if site_id in _answering(pk=site_id):
+        _report(site_id, lambda key: learning.learn(key, slug))
 
 
 def _answering(**conditions: object) -> list[str]:

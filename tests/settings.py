@@ -1,4 +1,4 @@
-"""What the suite runs with: the real settings, four lines changed."""
+"""What the suite runs with: the real settings, a few lines changed."""
 
 import os
 import tempfile
@@ -11,6 +11,7 @@ os.environ.setdefault("ANIBRIDGE_DEMO", "true")
 from anibridge.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+SKYHOOK_BASE_URL = "http://127.0.0.1:9"  # nobody listens; tests of it bring their own
 CELERY_BROKER_URL = "memory://localhost/"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405

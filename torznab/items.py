@@ -94,8 +94,13 @@ def _item(release: Release, *, published: datetime, size: int, listed: tuple[int
     identity = release.identity
     parts = [identity.site, identity.slug, str(identity.season)]
     parts += ["" if identity.episode is None else str(identity.episode), identity.language]
+    # The site's own numbers first; another name for the same special is another item to a client.
+    parts += ["alias-s{}e{}".format(*release.alias)] if release.alias else []
+    parts += ["strm"] if identity.strm else []
+    film = identity.is_film and release.alias is None
+    season, episode = release.alias or (identity.season, identity.episode)
     return Item(
-        guid=":".join([*parts, "strm"] if identity.strm else parts),
+        guid=":".join(parts),
         title=release.shown_name,
         published=published,
         size=size,
@@ -104,6 +109,6 @@ def _item(release: Release, *, published: datetime, size: int, listed: tuple[int
         magnet=release.magnet,
         spoken=release.spoken,
         subtitles=release.subtitles,
-        season=None if identity.is_film else identity.season,
-        episode=None if identity.is_film else identity.episode,
+        season=None if film else season,
+        episode=None if film else episode,
     )

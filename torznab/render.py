@@ -19,10 +19,11 @@ MAGNET_TYPE: Final = "application/x-bittorrent;x-scheme-handler/magnet"
 SEEDERS: Final = 100
 """A source that is there is there at full speed; clients reject releases with fewer seeders than their owner demands."""
 TITLE: Final = "AniBridge"
-# Mode, whether it is available, its parameters. No ids, since they cannot be looked up: Sonarr would search by them alone.
+# Mode, whether it is available, its parameters. Sonarr asks by the ids first and by title when that gave nothing; the
+# service that knows them knows series only, so films have none.
 SEARCHING: Final = (
     ("search", True, "q"),
-    ("tv-search", True, "q,season,ep"),
+    ("tv-search", True, "q,season,ep,tvdbid,imdbid,tmdbid"),
     ("movie-search", True, "q"),
     ("audio-search", False, "q"),
     ("book-search", False, "q"),

@@ -7,6 +7,7 @@ within two seconds of SIGTERM or SIGINT, whatever connections hang.
 import asyncio
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import signal
@@ -58,8 +59,14 @@ def build_app(
         origin = f"{request.scheme}://{request.host}"
         if headers.get("Location", "").startswith("/"):
             headers["Location"] = origin + headers["Location"]
+        body = reply.body.replace(ORIGIN, origin)
+        if reply.status == 200 and request.method == "GET":
+            # As many sites do: a reader that has this very page already is told so.
+            headers["ETag"] = f'"{hashlib.sha256(body.encode()).hexdigest()[:24]}"'
+            if request.headers.get("If-None-Match") == headers["ETag"]:
+                return web.Response(status=304, headers=headers)
         return web.Response(
-            text=reply.body.replace(ORIGIN, origin),
+            text=body,
             status=reply.status,
             content_type=reply.content_type,
             charset="utf-8",

@@ -125,6 +125,10 @@ class SiteAdapter(ABC):
     slug_pattern: ClassVar[re.Pattern[str]]
     links_are_direct: ClassVar[bool] = False
     """Whether a HostLink holds the host's own http(s) address; the site has no play links to follow then."""
+    fallback: ClassVar[bool] = False
+    """Whether the site is asked only where no other has the title."""
+    lists_films: ClassVar[bool] = False
+    """Whether there are films among its titles: season 0, episode 0. Films of a series are specials and none of these."""
 
     def check_slug(self, slug: str) -> str:
         """Returns the slug, or raises UnsafeSlug when it does not fit `slug_pattern`."""

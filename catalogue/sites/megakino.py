@@ -36,6 +36,7 @@ _TITLE = (
 )
 _SERIAL = ("select.se-select", "select.mr-select[id^=ep]", "ul.ep-menu")
 _SEARCH_FORM = ("input[name=story]", "input[name=do][value=search]")
+_MESSAGE = ("div.message-info", "div.berrors", "div.alert")
 _CARDS = "a.poster[href]"
 # Folders are categories: a card of a film may well lead to «/krimi/123-….html».
 _TITLE_PATH = re.compile(r"(?:/[\w%-]{1,80}){0,3}/([0-9]{1,9}-[^/?#]+)\.html", re.ASCII)
@@ -52,6 +53,7 @@ _NO_HITS = re.compile(r"Suche ergab leider keine Ergebnisse", re.IGNORECASE)
 _REFUSED = re.compile(r"Suche ist ausgesetzt", re.IGNORECASE)
 _SHORTEST_TERM = 4
 _LONGEST_TERM = 100
+_LONGEST_NAME = 300
 _HEAD_BYTES = 65536
 _LONGEST_GATE = 8192
 
@@ -112,7 +114,7 @@ class Megakino(SiteAdapter):
     def parse_title(self, answer: Answer) -> TitleFacts:
         page = _title_page(answer)
         written = _name(page)
-        name = _NAME_SEASON.sub("", written)
+        name = _without_season(written)
         season = _season(page, answer.url)
         originals = re.split(r"\s+/\s+", page.maybe("div.pmovie__original-title") or "")
         kinds = [kind.strip() for kind in (page.maybe("div.pmovie__genres") or "").split("/")]
@@ -131,7 +133,7 @@ class Megakino(SiteAdapter):
             # The first is the category: «Filme / Drama».
             genres=tuple(kind for kind in kinds[1:] if kind),
             seasons=(0 if season is None else season,),
-            minutes=number_of(made, r"\b(\d{1,4})\s*min"),
+            minutes=number_of(made, r"\b(\d{1,4})\s*[Mm]in"),
             canonical_path=_path(page.maybe("link[rel=canonical]", "href") or "") or None,
         )
 
@@ -183,7 +185,7 @@ class Megakino(SiteAdapter):
         if own and not wants_title and (_NO_HITS.search(words) or _REFUSED.search(words)):
             return
         self._explain(answer.text)
-        if own and wants_title:
+        if own and wants_title and page.has(*_MESSAGE):
             raise NotFound(f"{self.display_name} has nothing at {shorten(_path(answer.url), 160)}")
         raise LayoutChanged(f"unexpected page at {page.where} (domain moved?)")
 
@@ -222,7 +224,7 @@ class Megakino(SiteAdapter):
         for card in cards:
             if slug := slug_of(_path(value_of(card, "href"))):
                 heading = card.select_one(".poster__title")
-                name = _NAME_SEASON.sub("", value_of(heading)) if heading else ""
+                name = _without_season(value_of(heading)) if heading else ""
                 found_titles.setdefault(slug, IndexEntry(slug, name or name_of(slug)))
         if not found_titles and not page.has("#dle-content", _CARDS):
             raise LayoutChanged(f"nothing at «#dle-content» or «{_CARDS}» on {page.where}")
@@ -288,8 +290,12 @@ def _title_page(answer: Answer) -> Page:
 
 
 def _name(page: Page) -> str:
-    written = page.maybe("meta[itemprop=name]", "content")
-    return written or page.maybe("article h1") or page.must("h1")
+    written = page.maybe("meta[itemprop=name]", "content") or page.maybe("article h1")
+    return (written or page.must("h1"))[:_LONGEST_NAME]
+
+
+def _without_season(name: str) -> str:
+    return _NAME_SEASON.sub("", name[:_LONGEST_NAME])
 
 
 def _season(page: Page, url: str) -> int | None:

@@ -33,8 +33,8 @@ _COMMON_PATHS = (
 class SeriesSite(SiteAdapter):
     """A site of this family. Call `check` on an answer before `parse_…`: it tells why a page is not one.
 
-    Which layout's paths are asked for first is said by `newer_first`; `alternatives` spells them the other way.
-    Which layout a page is in, the page itself says.
+    Which layout a page is in, the page itself says. Which layout's paths are asked for is said by `newer_first`;
+    with `both_spellings`, `alternatives` has those of the other.
     """
 
     root: ClassVar[str]
@@ -44,6 +44,8 @@ class SeriesSite(SiteAdapter):
     index_paths: ClassVar[tuple[str, ...]]
     """Where the index may be, first the likeliest."""
     newer_first: ClassVar[bool] = False
+    both_spellings: ClassVar[bool] = False
+    """Whether the site may know the other layout's paths only; where it may not, what is missing is asked for once."""
     words: ClassVar[LanguageWords]
     # Opaque, percent-decoded: letters of any script and what may stand in a path segment; no «%», «/» or «..».
     slug_pattern = re.compile(r"(?!\.)(?!.*\.\.)[\w\-.~!'()*,;:@&=+$]{1,200}")
@@ -77,6 +79,8 @@ class SeriesSite(SiteAdapter):
         """The same page as the other layout spells it."""
         if path in self.index_paths:
             return tuple(other for other in self.index_paths if other != path)
+        if not self.both_spellings:
+            return ()
         if path.startswith(self.classic_prefix):
             rest = path.removeprefix(self.classic_prefix)
             rest = re.sub(r"/filme(?:/film-(?=\d+$)|$)", _newer_film, rest)

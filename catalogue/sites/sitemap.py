@@ -9,6 +9,7 @@ from catalogue.errors import LayoutChanged, SiteUnavailable
 
 _LONGEST_ADDRESS = 2000
 _DEEPEST = 50
+_LONGEST_TOKEN = 2**20
 _HOLDERS = {"sitemap": "sitemapindex", "url": "urlset"}
 
 
@@ -29,7 +30,8 @@ class _Reader:
 
     def __init__(self, where: str) -> None:
         self.found: list[Place] = []
-        self.parser = expat.ParserCreate(namespace_separator=" ")
+        # UTF-8 whatever the document claims: that is what sites send, and a name may be of no encoding at all.
+        self.parser = expat.ParserCreate("utf-8", namespace_separator=" ")
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
@@ -80,12 +82,16 @@ def parse(chunks: Iterable[bytes], *, where: str) -> Iterator[Place]:
     Raises NoSitemap or LayoutChanged for what is no sitemap, SiteUnavailable at the end of one that is empty or
     cut short.
     """
-    reader = _Reader(where)
+    reader, arrived = _Reader(where), 0
     for chunk in chunks:
+        arrived += len(chunk)
         try:
             reader.parser.Parse(chunk, False)
         except (expat.ExpatError, ValueError) as error:
             raise NoSitemap(f"{where} is no sitemap: {error}") from error
+        # A tag that does not end is read anew with every chunk.
+        if arrived - reader.parser.CurrentByteIndex > _LONGEST_TOKEN + len(chunk):
+            raise LayoutChanged(f"{where} is no sitemap: it has a tag without end")
         yield from reader.found
         reader.found.clear()
     try:

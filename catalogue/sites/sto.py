@@ -39,6 +39,7 @@ class Sto(SeriesSite):
     overviews: ClassVar[tuple[str, ...]] = ("serien", "serien-alphabet", "beliebte-serien")
     index_paths: ClassVar[tuple[str, ...]] = ("/serien?by=alpha", "/serien-alphabet")
     newer_first = True
+    both_spellings = True
     words: ClassVar[LanguageWords] = LanguageWords(
         site="s.to",
         flags={"german": GERMAN_DUB, "english": ENGLISH_DUB, "english-german": GERMAN_SUB},

@@ -165,3 +165,47 @@ def test_a_success_steps_down_the_ladder(faulty: FaultySite):
 def test_an_unknown_site_has_no_index(db):
     with pytest.raises(UnknownSite):
         refresh.refresh_index("nowhere")
+
+
+def test_an_unchanged_index_is_not_read_again_where_the_site_says_so(demo_site: Site):
+    refresh.refresh_index("demo")
+    before = Site.objects.get()
+    assert before.index_validators["etag"]
+    again = refresh.refresh_index("demo")
+    after = Site.objects.get()
+    assert "has not changed" in again.kept
+    assert (again.titles, again.names) == (11, 32)
+    assert after.index_generation == before.index_generation
+    assert after.index_refreshed_at > before.index_refreshed_at, "it counts as read"
+
+
+def test_force_reads_an_unchanged_index_all_the_same(demo_site: Site):
+    refresh.refresh_index("demo")
+    assert refresh.refresh_index("demo", force=True).kept == ""
+    assert Site.objects.get().index_generation == 2
+
+
+def test_validators_of_another_address_are_not_sent(demo_site: Site, demo_url: str):
+    refresh.refresh_index("demo")
+    validators = Site.objects.get().index_validators
+    Site.objects.update(index_validators={**validators, "url": "https://elsewhere.test/index"})
+    assert refresh.refresh_index("demo").kept == ""
+
+
+def test_a_changed_index_is_read_although_validators_are_known(faulty: FaultySite):
+    faulty.fail(
+        INDEX, 200, page("One", "Two"), ETag='"1"', Last_Modified="Mon, 01 Jan 2024 00:00:00 GMT"
+    )
+    refresh.refresh_index("demo")
+    assert Site.objects.get().index_validators["last_modified"].startswith("Mon")
+    faulty.fail(INDEX, 200, page("One", "Three"))
+    assert refresh.refresh_index("demo").kept == ""
+    assert titles() == ["one", "three"]
+    assert Site.objects.get().index_validators == {}, "the new page gave none"
+
+
+def test_a_not_modified_that_nobody_asked_for_is_no_answer(faulty: FaultySite):
+    faulty.fail(INDEX, 304)
+    with pytest.raises(SiteUnavailable):
+        refresh.refresh_index("demo")
+    assert Site.objects.get().index_refreshed_at is None

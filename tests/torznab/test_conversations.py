@@ -28,7 +28,7 @@ def test_sonarr_accepts_an_empty_installation(ask: Ask):
     modes = sonarr_reads_caps(ask)
     (item,) = read_feed(ask(f"{SONARR_RSS}&{PAGE}"))
     assert "q" in modes["search"]
-    assert {"q", "season", "ep"} == modes["tv-search"]
+    assert {"q", "season", "ep", "tvdbid", "imdbid", "tmdbid"} == modes["tv-search"]
     assert item.parsed == ("AniBridge Connectivity Test", 1, 1)
     assert item.categories & {5030, 5040}
 

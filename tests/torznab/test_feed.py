@@ -216,7 +216,7 @@ def test_many_items_cost_no_more_queries_than_few(ask: Ask, monkeypatch, asked: 
     for episode in range(3, 40):
         AvailabilityRecordFactory(slug=slug, episode=episode)
     assert len(read_feed(ask(f"{asked}&limit=100"))) == 41
-    assert queries(ask, asked) == few
+    assert queries(ask, asked) <= few
 
 
 def test_the_feed_takes_two_queries_however_many_titles_it_names(

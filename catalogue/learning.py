@@ -1,0 +1,162 @@
+"""What a title's own page says beyond the index: year, IMDb id, seasons, further names. Learnt by a worker, kept by a
+refresh.
+
+A search only leaves a note that a title was hit; it never waits for the page.
+"""
+
+import logging
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from django.core.cache import cache
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from anibridge.lib.text import shorten, without_controls
+from catalogue import health, words
+from catalogue.errors import NotFound, SiteError, UnknownSite, UnsafeSlug
+from catalogue.fetching import client_for
+from catalogue.models import Site, Title, TitleMapping
+from catalogue.sites.base import TitleFacts
+
+logger = logging.getLogger(__name__)
+
+GOOD_FOR = timedelta(days=30)
+AGAIN_SECONDS = 3600
+"""A title that could not be learnt is not tried again before."""
+PER_SEARCH = 6
+MAX_NAMES = 200
+MAX_SEASONS = 500
+_NEWS = "names-learnt:"
+_IMDB = re.compile(r"tt\d{5,10}", re.ASCII)
+
+
+def is_due(learned_at: datetime | None) -> bool:
+    """Whether a title was never learnt, or so long ago that its page may say something else by now."""
+    return learned_at is None or timezone.now() - learned_at > GOOD_FOR
+
+
+def nudge(wanted: Iterable[tuple[str, str]]) -> None:
+    """Ask a worker to learn these titles (site id, slug), each at most once an hour and a few at a time.
+
+    A lost message costs nothing but the time until the next search.
+    """
+    sent = 0
+    for site_id, slug in wanted:
+        if sent >= PER_SEARCH:
+            return
+        # One file or key per title: a slug may hold what no cache takes as a key.
+        key = f"learning:{site_id}:{slug.encode().hex()[:180]}"
+        if not cache.add(key, True, AGAIN_SECONDS):
+            continue
+        try:
+            current_app.send_task(
+                "catalogue.learn_title", args=(site_id, slug), retry=False, expires=AGAIN_SECONDS
+            )
+        except (OperationalError, OSError) as error:
+            cache.delete(key)
+            logger.warning("no broker (%s): %s is learnt another time", error, slug)
+            return
+        sent += 1
+
+
+def learn(site_id: str, slug: str) -> bool:
+    """Read a title's page and remember what it says; False when the site's index has no such title.
+
+    May be called twice. What the page does not say stays as it was; a page that is gone is not asked for again
+    until the facts would be due. Raises SiteError, or UnknownSite for a site that is not there or switched off.
+    """
+    site = Site.objects.enabled().filter(pk=site_id).first()
+    if site is None:
+        raise UnknownSite(f"no site «{shorten(site_id, 40)}» is enabled")
+    if not Title.objects.filter(site=site, slug=slug).exists():
+        return False
+    client = client_for(site)
+    began = timezone.now()
+    facts: TitleFacts | None = None
+    try:
+        facts = client.title(slug)
+    except SiteError as error:
+        health.told(site_id, [error], since=began)
+        raise
+    except (NotFound, UnsafeSlug) as error:
+        logger.info("%s: nothing to learn of %s: %s", site_id, slug, error)
+    health.told(site_id, [None], since=began)
+    if facts is None:
+        return Title.objects.filter(site=site, slug=slug).update(learned_at=began) > 0
+    return _remember(site_id, slug, facts, began)
+
+
+@transaction.atomic
+def _remember(site_id: str, slug: str, facts: TitleFacts, began: datetime) -> bool:
+    # After a refresh that is under way, not in its middle: it may be about to drop the title.
+    Site.objects.select_for_update(no_key=True).get(pk=site_id)
+    known = {name: value for name, value in _values(facts).items() if value not in (None, "", [])}
+    if not Title.objects.filter(site_id=site_id, slug=slug).update(**known, learned_at=began):
+        return False
+    _remember_names(site_id, slug, facts, began)
+    return True
+
+
+def _remember_names(site_id: str, slug: str, facts: TitleFacts, began: datetime) -> None:
+    """Names that the index does not have become mappings; learnt ones that the page no longer has go."""
+    names: dict[str, str] = {}
+    for text in (facts.name, *facts.alternatives[:MAX_NAMES]):
+        name = without_controls(text).strip()[:300]
+        if name and (key := words.title_key(name)[:300]):
+            names.setdefault(key, name)
+    rows = TitleMapping.objects.filter(site_id=site_id, slug=slug)
+    gone, _ = rows.filter(learned=True).exclude(title_key__in=names).delete()
+    missing = names.keys() - set(rows.values_list("title_key", flat=True))
+    TitleMapping.objects.bulk_create(
+        (
+            TitleMapping(
+                site_id=site_id, slug=slug, title_key=key, name=names[key],
+                learned=True, last_refreshed_at=began,
+            )
+            for key in names
+            if key in missing
+        ),
+        ignore_conflicts=True,
+    )  # fmt: skip
+    if gone or missing:
+        transaction.on_commit(lambda: cache.set(_NEWS + site_id, True, None))
+
+
+def publish() -> int:
+    """Let every process renew its index where names were learnt since the last time; returns for how many sites.
+
+    Apart from `learn`, because an index is built whole: a hundred titles learnt in a minute are one renewal.
+    """
+    sites = [
+        site_id
+        for site_id in Site.objects.enabled().values_list("pk", flat=True)
+        if cache.delete(_NEWS + site_id)
+    ]
+    if not sites:
+        return 0
+    return Site.objects.filter(pk__in=sites).update(index_generation=F("index_generation") + 1)
+
+
+def _values(facts: TitleFacts) -> dict[str, Any]:
+    """The facts as the columns hold them; what no column can hold is as good as not said."""
+    imdb = facts.imdb_id or ""
+    cover = without_controls(facts.cover or "").strip()
+    return {
+        "year": _year(facts.year),
+        "end_year": _year(facts.end_year),
+        "imdb_id": imdb if _IMDB.fullmatch(imdb) else "",
+        "description": without_controls(facts.description or "")[:5000].strip(),
+        "cover": cover if len(cover) <= 300 else "",
+        "genres": [name for one in facts.genres[:50] if (name := shorten(one, 60))],
+        "seasons": sorted({one for one in facts.seasons if 0 <= one < 10_000})[:MAX_SEASONS],
+    }
+
+
+def _year(year: int | None) -> int | None:
+    return year if year is not None and 1870 <= year < 2100 else None

@@ -1,0 +1,240 @@
+"""From the client's numbers to the site's: specials that a site lists in an order of its own, and absolute numbers.
+
+What the metadata service knows decides. Where it does not answer, or does not know the show, the site's own numbers
+are taken, or nothing where that would be a guess.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db.models import Count, Max, Q
+from django.utils import timezone
+
+from catalogue import health, numbering, specials
+from catalogue.errors import NotFound, SiteError
+from catalogue.fetching import SiteClient, client_for
+from catalogue.metadata import Show, ShowEpisode
+from catalogue.models import AvailabilityRecord, Site
+from catalogue.parallel import side_by_side
+from catalogue.queries import holds_number, prefixes, split_absolute
+from catalogue.resolving import Asked, Target, exact_titles, names_with
+from catalogue.results import Answered
+from catalogue.shows import Shows
+from catalogue.sites import get_adapter
+from catalogue.sites.base import EpisodeFacts
+from catalogue.suggesting import note_failure
+
+FILMS_KEPT_SECONDS = 600
+SHARE = 0.6
+"""The part of what is left of a search's time that the lists of films may take."""
+MAX_FILMS = 1000
+_Films = tuple[EpisodeFacts, ...]
+
+
+def absolute_in(query: str, sites: Sequence[Site]) -> tuple[str, int] | None:
+    """«Title 05» as title and absolute number, where the index has the title and none that has the number in its
+    name («Mob Psycho 100»)."""
+    found = split_absolute(query)
+    if found is None or any(holds_number(name, found[1]) for name in names_with(query, sites)):
+        return None
+    return found if exact_titles(found[0], sites) else None
+
+
+def special_in(query: str, sites: Sequence[Site]) -> tuple[str, str] | None:
+    """«Title Words Of A Special» as title and words, where the index has the title and nothing called like both."""
+    if exact_titles(query, sites):
+        return None
+    return next((cut for cut in prefixes(query) if exact_titles(cut[0], sites)), None)
+
+
+def by_absolute(asked: Asked, targets: Sequence[Target], answered: Answered) -> list[Target]:
+    """The targets with the season and episode that the absolute number stands for; without those where it says nothing."""
+    number = asked.absolute
+    if number is None:
+        return list(targets)
+    table = numbering.from_show(asked.show) if asked.show else None
+    counts = {} if table else _counts(targets)
+    found: list[Target] = []
+    for target in targets:
+        place = table.episode(number) if table else _counted(target, counts, number)
+        own = get_adapter(target.site.pk).own_season(target.slug)
+        if place is not None and own in (None, place[0]):
+            season, episode = place
+            found.append(replace(target, season=season, episode=episode, absolute=number))
+        else:
+            note = f"episode {number} by absolute count is not known to be in it"
+            _pass_over(target, note, answered)
+    return found
+
+
+def _counted(
+    target: Target, counts: Mapping[tuple[str, str], Mapping[int, int]], number: int
+) -> tuple[int, int] | None:
+    """By the site's own seasons: as far as their pages were read, and into the last one that it is known to have."""
+    known = numbering.from_seasons(counts.get(target.key, {}))
+    if place := known.episode(number):
+        return place
+    last = max(target.seasons, default=0)
+    before = {season for season, _ in known.to_episode.values() if season < last}
+    if not last or before != set(range(1, last)):
+        return None
+    return last, number - sum(season < last for season, _ in known.to_episode.values())
+
+
+def _counts(targets: Sequence[Target]) -> dict[tuple[str, str], dict[int, int]]:
+    """Per title the highest episode of each season whose page was read whole; one query."""
+    there = Q(is_available=True)
+    rows = (
+        AvailabilityRecord.objects.filter(
+            there,
+            site_id__in={target.site.pk for target in targets},
+            slug__in={target.slug for target in targets},
+            season__gt=0,
+        )
+        .values("site_id", "slug", "season")
+        .annotate(highest=Max("episode"), whole=Count("pk", filter=Q(episode=None)))
+        .filter(whole__gt=0, highest__isnull=False)
+    )
+    counts: dict[tuple[str, str], dict[int, int]] = {}
+    for row in rows:
+        counts.setdefault((row["site_id"], row["slug"]), {})[row["season"]] = row["highest"]
+    return counts
+
+
+def by_special(
+    asked: Asked,
+    targets: Sequence[Target],
+    shows: Shows,
+    *,
+    deadline: float,
+    answered: Answered,
+    words: str = "",
+) -> list[Target]:
+    """The targets with the site's number of the special that is meant, by its number or by `words`.
+
+    A show that is known decides: a special that no film of the site resembles is not there. A season 0 without an
+    episode becomes every film that is one of the show's specials.
+    """
+    show = asked.show or _show_of(asked, targets, shows)
+    answered.show = answered.show or show
+    if not shows.answers:
+        answered.troubles["metadata"] = shows.trouble
+    if not targets or (show is None and not words):
+        return list(targets)
+    films = _films(targets, deadline, answered)
+    found: list[Target] = []
+    for target in targets:
+        listed = films.get(target.key)
+        if listed is None:
+            continue
+        mapped = _mapped(show or _show_of_films(target.name, listed), asked, listed, words)
+        if not mapped:
+            _pass_over(target, "none of its films is the special that is meant", answered)
+        elif asked.episode is None and not words:
+            found.append(replace(target, season=0, aliases=mapped))
+        else:
+            (episode, alias) = next(iter(mapped.items()))
+            found.append(replace(target, season=0, episode=episode, aliases={episode: alias}))
+    return found
+
+
+def _mapped(show: Show, asked: Asked, films: _Films, words: str) -> dict[int, tuple[int, int]]:
+    """The site's number → the client's, of what is asked for."""
+    threshold = settings.SPECIALS_MATCH_THRESHOLD
+    if words:
+        one = specials.for_query(show, words, films, threshold=threshold)
+        found = [one] if one else []
+    else:
+        numbers = [e.episode for e in show.episodes if e.season == 0]
+        wanted = numbers if asked.episode is None else [asked.episode]
+        maybe = (specials.for_request(show, 0, n, films, threshold=threshold) for n in wanted)
+        # Where two specials resemble the same film, it is the one that it resembles more.
+        found = sorted((one for one in maybe if one), key=lambda one: one.score)
+    return {one.source_episode: (one.alias_season, one.alias_episode) for one in found}
+
+
+def _show_of(asked: Asked, targets: Sequence[Target], shows: Shows) -> Show | None:
+    names = [asked.query, *(target.asked for target in targets), *(t.name for t in targets)]
+    told = list(dict.fromkeys(name for name in names if name))
+    return shows.by_title(told, asked.year) if told else None
+
+
+def _show_of_films(name: str, films: _Films) -> Show:
+    """Stands in for a show that is not known: its specials are the site's films, under the site's numbers."""
+    return Show(
+        0,
+        name,
+        episodes=tuple(
+            ShowEpisode(0, film.episode, None, film.english_title or film.german_title)
+            for film in films
+        ),
+    )
+
+
+def _films(
+    targets: Sequence[Target], deadline: float, answered: Answered
+) -> dict[tuple[str, str], _Films]:
+    """The films of each title, from the cache or from the site; a title that could not be asked for has no entry."""
+    found: dict[tuple[str, str], _Films] = {}
+    jobs: dict[tuple[str, str], Callable[[], _Films]] = {}
+    clients = {target.key: client_for(target.site) for target in targets}
+    now = timezone.now()
+    for target in targets:
+        client = clients[target.key]
+        kept = cache.get(_films_key(client, target.slug))
+        if kept is not None:
+            found[target.key] = _restored(kept)
+        elif target.site.is_backing_off(now):
+            answered.troubles[target.site.pk] = "is left alone for a while after failures"
+        else:
+            jobs[target.key] = _films_job(client, target.slug)
+    moment = time.monotonic()
+    outcomes = side_by_side(jobs, moment + max(deadline - moment, 0.0) * SHARE)
+    told: dict[str, list[SiteError | None]] = {}
+    for key, (outcome, seconds) in outcomes.items():
+        report = answered.site(key[0])
+        report.milliseconds = max(report.milliseconds, seconds * 1000)
+        if isinstance(outcome, Exception):
+            note_failure(key[0], outcome, answered)
+            if isinstance(outcome, SiteError):
+                told.setdefault(key[0], []).append(outcome)
+            continue
+        told.setdefault(key[0], []).append(None)
+        found[key] = outcome
+        cache.set(_films_key(clients[key], key[1]), _stored(outcome), FILMS_KEPT_SECONDS)
+    for site_id, said in told.items():
+        health.told(site_id, said, since=now)
+    return found
+
+
+def _films_job(client: SiteClient, slug: str) -> Callable[[], _Films]:
+    def run() -> _Films:
+        try:
+            return client.season(slug, 0)[:MAX_FILMS]
+        except NotFound:
+            return ()
+
+    return run
+
+
+def _stored(films: _Films) -> list[tuple[int, int, str, str]]:
+    return [(one.season, one.episode, one.german_title, one.english_title) for one in films]
+
+
+def _restored(kept: Iterable[tuple[int, int, str, str]]) -> _Films:
+    return tuple(EpisodeFacts(*one) for one in kept)
+
+
+def _films_key(client: SiteClient, slug: str) -> str:
+    told = repr((client.site_id, client.base_urls, slug))
+    return "films-" + hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+
+
+def _pass_over(target: Target, note: str, answered: Answered) -> None:
+    for one in answered.site(target.site.pk).titles:
+        if one.slug == target.slug and one.taken:
+            one.taken, one.note = False, note
