@@ -43,6 +43,9 @@ def _worker_ready(sender: Any, **_: Any) -> None:
     queues = sorted(queue.name for queue in sender.task_consumer.queues)
     for queue in queues:
         Pulse(f"{sender.hostname}/{queue}", queue).start()
+    if "downloads" in queues:
+        # What was parked at the last stop goes on now, not at the sweeper's next turn.
+        sender.app.send_task("downloads.sweep", expires=60, retry=False)
 
 
 @signals.beat_init.connect
