@@ -89,21 +89,24 @@ def learn(site_id: str, slug: str) -> bool:
     health.told(site_id, [None], since=began)
     if facts is None:
         return Title.objects.filter(site=site, slug=slug).update(learned_at=began) > 0
-    return _remember(site_id, slug, facts, began)
+    renamed = _remember(site_id, slug, facts, began)
+    if renamed:
+        cache.set(_NEWS + site_id, True, None)
+    return renamed is not None
 
 
 @transaction.atomic
-def _remember(site_id: str, slug: str, facts: TitleFacts, began: datetime) -> bool:
+def _remember(site_id: str, slug: str, facts: TitleFacts, began: datetime) -> bool | None:
+    """Whether names came or went; None when the title has gone meanwhile."""
     # After a refresh that is under way, not in its middle: it may be about to drop the title.
     Site.objects.select_for_update(no_key=True).get(pk=site_id)
     known = {name: value for name, value in _values(facts).items() if value not in (None, "", [])}
     if not Title.objects.filter(site_id=site_id, slug=slug).update(**known, learned_at=began):
-        return False
-    _remember_names(site_id, slug, facts, began)
-    return True
+        return None
+    return _remember_names(site_id, slug, facts, began)
 
 
-def _remember_names(site_id: str, slug: str, facts: TitleFacts, began: datetime) -> None:
+def _remember_names(site_id: str, slug: str, facts: TitleFacts, began: datetime) -> bool:
     """Names that the index does not have become mappings; learnt ones that the page no longer has go."""
     names: dict[str, str] = {}
     for text in (facts.name, *facts.alternatives[:MAX_NAMES]):
@@ -124,8 +127,7 @@ def _remember_names(site_id: str, slug: str, facts: TitleFacts, began: datetime)
         ),
         ignore_conflicts=True,
     )  # fmt: skip
-    if gone or missing:
-        transaction.on_commit(lambda: cache.set(_NEWS + site_id, True, None))
+    return bool(gone or missing)
 
 
 def publish() -> int:

@@ -20,7 +20,7 @@ from catalogue.fetching import SiteClient, client_for
 from catalogue.metadata import Show, ShowEpisode
 from catalogue.models import AvailabilityRecord, Site
 from catalogue.parallel import side_by_side
-from catalogue.queries import holds_number, prefixes, split_absolute
+from catalogue.queries import holds_number, prefixes, split_absolute, split_season
 from catalogue.resolving import Asked, Target, exact_titles, names_with
 from catalogue.results import Answered
 from catalogue.shows import Shows
@@ -46,9 +46,10 @@ def absolute_in(query: str, sites: Sequence[Site]) -> tuple[str, int] | None:
 
 def special_in(query: str, sites: Sequence[Site]) -> tuple[str, str] | None:
     """«Title Words Of A Special» as title and words, where the index has the title and nothing called like both."""
-    if exact_titles(query, sites):
+    cuts = prefixes(query)
+    if not cuts or split_season(query) or exact_titles(query, sites):
         return None
-    return next((cut for cut in prefixes(query) if exact_titles(cut[0], sites)), None)
+    return next((cut for cut in cuts if exact_titles(cut[0], sites)), None)
 
 
 def by_absolute(asked: Asked, targets: Sequence[Target], answered: Answered) -> list[Target]:

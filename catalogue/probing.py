@@ -152,10 +152,14 @@ _lock = threading.Lock()
 
 @dataclass(slots=True)
 class Probed:
-    """How a probe went, by site id: what went wrong, in words, and how many seconds the site took."""
+    """How a probe went, by site id: what went wrong, in words, and how many seconds the site took.
+
+    `broker_answers` is False when work could not be left to a worker; whoever asks again waits again.
+    """
 
     troubles: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    broker_answers: bool = True
 
 
 def probe(tasks: Sequence[Task], deadline: float) -> Probed:
@@ -218,7 +222,7 @@ def _round(tasks: Sequence[Task], deadline: float, probed: Probed) -> list[Task]
         health.told(site_id, told, since=began)
     for site_id, seconds in took.items():
         probed.seconds[site_id] = probed.seconds.get(site_id, 0.0) + seconds
-    _later(late)
+    probed.broker_answers = _later(late) and probed.broker_answers
     return again
 
 
@@ -290,8 +294,11 @@ def _rechecks(client: SiteClient, disputed: Iterable[Finding]) -> list[Task]:
     return [Task(client, *what, tuple(languages)) for what, languages in newest]
 
 
-def _later(tasks: Iterable[Task]) -> None:
-    """Ask a worker to finish what there was no time for; a lost message costs the next search a look."""
+def _later(tasks: Iterable[Task]) -> bool:
+    """Ask a worker to finish what there was no time for; False when there is no broker to ask it through.
+
+    A lost message costs the next search a look.
+    """
     for task in tasks:
         try:
             current_app.send_task(
@@ -303,4 +310,5 @@ def _later(tasks: Iterable[Task]) -> None:
         except (OperationalError, OSError) as error:
             # The next message would wait as long for the same broker.
             logger.warning("no broker (%s): the next search probes %s again", error, task.slug)
-            return
+            return False
+    return True

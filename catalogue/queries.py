@@ -69,7 +69,11 @@ def holds_number(name: str, number: int) -> bool:
 
 
 def prefixes(query: str, *, most: int = 12) -> list[tuple[str, str]]:
-    """The query cut in two at each blank, the longest beginning first; both parts have words."""
+    """The query cut in two at blanks, the longest beginning first; the rest is more than a number or a year."""
     cuts = [blank.start() for blank in re.finditer(r"\s+", query)][:most]
     halves = ((query[:cut].strip(), query[cut:].strip()) for cut in reversed(cuts))
-    return [(title, rest) for title, rest in halves if _WORD.search(title) and _WORD.search(rest)]
+    return [
+        (title, rest)
+        for title, rest in halves
+        if _WORD.search(title) and any(char.isalpha() for char in rest)
+    ]

@@ -125,6 +125,17 @@ class Answered:
         """The report of a site, begun where there is none."""
         return self.sites.setdefault(site_id, SiteReport())
 
+    def add(self, trial: "Answered", *, counts: bool) -> None:
+        """Take over what a trial cost; where it `counts`, also what it weighed and which show it was about."""
+        self.troubles |= trial.troubles
+        for site_id, report in trial.sites.items():
+            mine = self.site(site_id)
+            mine.milliseconds += report.milliseconds
+            if counts:
+                mine.titles += report.titles
+        if counts:
+            self.show = self.show or trial.show
+
     def explained(self) -> dict[str, Any]:
         """The reasons, for JSON: per site time, titles with their scores, cache or probe, troubles."""
         show = self.show

@@ -73,8 +73,10 @@ def search(
     if enabled and not any(n is not None and not 0 <= n < MAX_NUMBER for n in numbers):
         asked = Asked(query, season, episode, absolute, ids)
         targets = _targets(asked, enabled, deadline, answered)
-        _answer(targets, deadline, answered)
-        learning.nudge(target.key for target in targets if target.learn)
+        if _answer(targets, deadline, answered):
+            # A site in trouble is not asked for more.
+            well = [one for one in targets if one.site.pk not in answered.troubles]
+            learning.nudge(target.key for target in well if target.learn)
     answered.milliseconds = (time.monotonic() - began) * 1000
     return answered
 
@@ -149,12 +151,13 @@ def _targets(
     if asked.absolute is not None:
         return _by_absolute(asked, sites, shows, deadline, answered)
     if free and (named := places.special_in(asked.query, sites)):
-        # Its own report: when it is none of the specials, the words are looked up as they are.
-        special = replace(asked, query=named[0])
-        found = resolving.targets(special, sites, deadline=deadline, answered=answered)
+        # When it is none of the specials, the words are looked up as they are.
+        special, trial = replace(asked, query=named[0]), Answered()
+        found = resolving.targets(special, sites, deadline=deadline, answered=trial)
         found = places.by_special(
-            special, found, shows, deadline=deadline, answered=answered, words=named[1]
+            special, found, shows, deadline=deadline, answered=trial, words=named[1]
         )
+        answered.add(trial, counts=bool(found))
         if found:
             return found
     found = resolving.targets(asked, sites, deadline=deadline, answered=answered)
@@ -184,10 +187,13 @@ def _by_absolute(
     return places.by_absolute(counting, found, answered)
 
 
-def _answer(targets: Sequence[Target], deadline: float, answered: Answered) -> None:
-    """Put what is there of the targets into `answered`, once the sites were asked for what is not known."""
+def _answer(targets: Sequence[Target], deadline: float, answered: Answered) -> bool:
+    """Put what is there of the targets into `answered`, once the sites were asked for what is not known.
+
+    False when there was no broker to leave work to.
+    """
     if not targets:
-        return
+        return True
     known = _known(targets)
     before = {row.pk: row.checked_at for rows in known.values() for row in rows}
     now = timezone.now()
@@ -203,6 +209,7 @@ def _answer(targets: Sequence[Target], deadline: float, answered: Answered) -> N
             )
             continue
         tasks.append(task)
+    probed = probing.Probed()
     if tasks:
         probed = probing.probe(tasks, deadline)
         answered.troubles |= probed.troubles
@@ -210,6 +217,7 @@ def _answer(targets: Sequence[Target], deadline: float, answered: Answered) -> N
             answered.site(site_id).milliseconds += seconds * 1000
         known = _known(targets)
     answered.entries = _entries(targets, known, before)
+    return probed.broker_answers
 
 
 _Known = dict[tuple[str, str], list[AvailabilityRecord]]

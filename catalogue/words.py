@@ -28,6 +28,8 @@ _SEASON_WORDS = _words(
 _ORDINALS = _numbered(
     "first second third fourth fifth sixth seventh eighth ninth tenth"
 ) | _numbered("erste zweite dritte vierte funfte sechste siebte achte neunte zehnte")
+# Who publishes it stands before some names and not before others: «Marvel's Daredevil», «DC's Legends of Tomorrow».
+_BRANDS = _words("marvels dcs disneys")
 _NUMBER_WORDS = _numbered("one two three four five six seven eight nine ten")
 _ROMAN = _numbered("i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx")
 _OTHER_NAMES = {"usa": "us", "uk": "gb"}
@@ -97,7 +99,7 @@ def parse(text: str) -> Words:
         title.add(term)
         if number:
             numbers.add(number)
-        elif not (word == "x" and 0 < place < last):
+        elif not ((word == "x" and 0 < place < last) or (word in _BRANDS and not place)):
             core.add(word)
     tokens = frozenset(terms - STOP_WORDS or terms)
     # Without any other word the numbers are the title («The 100», «1923 (2022)»), or the stop words («The The»).
@@ -106,7 +108,7 @@ def parse(text: str) -> Words:
         text="".join(words),
         tokens=tokens,
         core=frozenset(core),
-        marks=(tokens - core) - {"x"},
+        marks=(tokens - core) - {"x"} - _BRANDS,
         numbers=frozenset(numbers),
         years=years,
         countries=countries,
@@ -227,5 +229,10 @@ def _numeral(word: str) -> str:
 
 
 def _ordinal(word: str) -> str:
+    """The number of «2nd», «zweite» or the «2.» of «2. Staffel», whose full stop is gone by now."""
     found = _ORDINAL_TOKEN.fullmatch(word)
-    return found[1] if found else _ORDINALS.get(word, "")
+    if found:
+        return found[1]
+    if word.isascii() and word.isdigit() and len(word) <= 2:
+        return word.lstrip("0")
+    return _ORDINALS.get(word, "")

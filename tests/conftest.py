@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from anibridge.demo.server import build_app, in_thread
 from anibridge.demo.videos import Recipe, VideoLibrary
@@ -35,6 +36,7 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def fresh_memory() -> Iterator[None]:
     """What a process remembers between requests must not leak from test to test."""
+    cache.clear()
     yield
     current.forget()
 

@@ -7,10 +7,10 @@ from django.conf import settings
 from django.core.cache import cache
 
 from anibridge.lib.text import shorten
-from catalogue import search
 from catalogue.errors import UnknownSite
 from catalogue.models import Site
-from catalogue.search import ResultEntry
+from catalogue.search import Ids, ResultEntry, search
+from catalogue.search import feed as newest
 from catalogue.sites import SITES
 from torznab import categories, items
 from torznab.items import Item
@@ -44,19 +44,20 @@ def find(query: Query, *, sites: Collection[str], client: str) -> list[Item]:
 
 
 def _entries(query: Query, sites: Collection[str]) -> list[ResultEntry]:
-    season, episode = query.season, query.episode
+    season, episode, ids = query.season, query.episode, query.ids
     if not categories.asks_for_episodes(query.categories):
         # Films alone: a series' sites have none, and asking them would only cost them requests.
         sites = [site_id for site_id in sites if SITES[site_id].lists_films]
         if not sites or season or episode or query.absolute is not None:
             return []
-        season = episode = 0
-    return search.search(
+        # A film's TMDB number is a series' as well: only the IMDb id is the same everywhere.
+        season, episode, ids = 0, 0, Ids(imdb=ids.imdb)
+    return search(
         query.title,
         season=season,
         episode=episode,
         absolute=query.absolute,
-        ids=query.ids,
+        ids=ids,
         sites=sorted(sites),
     ).entries
 
@@ -65,7 +66,7 @@ def _feed(query: Query, sites: Collection[str], client: str) -> list[Item]:
     """What became available most recently. Nothing at all yet: the connectivity item."""
     # What arrives while a client turns the pages would push the end of one page onto the next.
     place = _anchor_key(query, sites, client)
-    page = search.feed(
+    page = newest(
         offset=query.offset,
         limit=query.limit,
         sites=sorted(sites),

@@ -72,6 +72,8 @@ class Megakino(SiteAdapter):
     languages: ClassVar[tuple[str, ...]] = (GERMAN_DUB,)
     slug_pattern = _SLUG
     links_are_direct = True
+    fallback = True
+    lists_films = True
 
     def index_path(self) -> str:
         return "/sitemap.xml"

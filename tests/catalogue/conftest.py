@@ -8,10 +8,16 @@ from typing import Any
 import pytest
 
 from anibridge.demo.pages import Classic
+from anibridge.demo.server import build_app, in_thread
 from anibridge.demo.titles import catalogue
+from anibridge.demo.videos import VideoLibrary
+from catalogue import refresh
+from catalogue.index import current
 from catalogue.models import Site
 from tests.anibridge.lib import servers
 from tests.anibridge.lib.servers import Server
+from tests.catalogue import skyhook as local_skyhook
+from tests.catalogue.skyhook import SkyHook
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 
@@ -66,6 +72,42 @@ def moved(demo_site: Site) -> Iterator[FaultySite]:
         demo_site.base_url = f"http://{running.place}"
         demo_site.save()
         yield FaultySite(demo_site, running)
+
+
+@pytest.fixture
+def indexed(faulty: FaultySite) -> FaultySite:
+    refresh.refresh_index("demo")
+    faulty.site.refresh_from_db()
+    faulty.asked()
+    return faulty
+
+
+@pytest.fixture
+def skyhook(settings: Any) -> Iterator[SkyHook]:
+    with local_skyhook.running(settings) as service:
+        yield service
+
+
+@contextmanager
+def site_in_layout(
+    key: str, library: VideoLibrary, settings: Any, *, priority: int = 50
+) -> Iterator[Site]:
+    """An enabled site with the demo's titles in its own layout, indexed."""
+    with in_thread(build_app(library, site=key, rate=0)) as url:
+        settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [
+            *settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS,
+            url.removeprefix("http://"),
+        ]
+        site = Site.objects.create(
+            site_id=key,
+            display_name=key,
+            base_url=url,
+            enabled=True,
+            search_priority=priority,
+        )
+        refresh.refresh_index(key)
+        current.forget()
+        yield site
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from catalogue.models import Site
 from tests.catalogue.conftest import FaultySite
 from tests.catalogue.factories import SiteFactory, TitleMappingFactory
+from tests.catalogue.skyhook import SkyHook
 
 
 def run(*args: str, **options: object) -> str:
@@ -70,3 +71,36 @@ def test_a_search_tells_which_site_is_in_trouble(db):
 def test_an_episode_needs_its_season(db):
     with pytest.raises(CommandError):
         run("search", "Sintel", "--episode", "1")
+
+
+def test_a_search_explains_itself(faulty: FaultySite):
+    run("refresh_index")
+    told = json.loads(run("search", "Sintel S01E01", "--json", "--explain"))
+    (site,) = told["explained"]["sites"]
+    assert (site["site"], site["probed"]) == ("demo", len(told["results"]))
+    assert site["titles"][0]["exact"]
+    assert told["results"][0]["matched"] == site["titles"][0]
+    table = run("search", "Sintel S01E01", "--explain")
+    assert "answered in" in table
+    assert "demo: " in table
+    assert "3 from the cache" in table
+
+
+def test_a_search_without_an_answer_explains_that_too(faulty: FaultySite):
+    run("refresh_index")
+    told = json.loads(run("search", "Sintel 7", "--json", "--explain"))
+    assert told["results"] == []
+    assert told["explained"]["sites"][0]["titles"][0]["reason"] == "numbers differ"
+
+
+def test_a_search_by_id_says_which_show_it_took(faulty: FaultySite, skyhook: SkyHook):
+    run("refresh_index")
+    skyhook.add(4711, "Sintel", year=2010)
+    table = run("search", "--tvdb", "4711", "--season", "1", "--explain")
+    assert "Sintel.S01E01.German" in table
+    assert "«Sintel» (2010), TVDB 4711" in table
+
+
+def test_a_search_needs_something_to_go_by(db):
+    with pytest.raises(CommandError, match="name a title"):
+        run("search")

@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from catalogue import availability, refresh, search
+from catalogue import availability, search
 from catalogue.errors import SiteUnavailable, UnknownSite
 from catalogue.index import current
 from catalogue.models import AvailabilityRecord, Site, TitleMapping
@@ -25,14 +25,6 @@ from tests.catalogue.factories import (
 
 CAPTAIN = "Käpt'n Grünspan & die Möwen"
 PATIENT = 30.0
-
-
-@pytest.fixture
-def indexed(faulty: FaultySite) -> FaultySite:
-    refresh.refresh_index("demo")
-    faulty.site.refresh_from_db()
-    faulty.asked()
-    return faulty
 
 
 def seen_of(answered: search.Answered) -> set[tuple[int, int, str]]:
@@ -256,6 +248,7 @@ def test_what_came_before_the_time_was_up_is_answered(indexed: FaultySite, sent)
     left = threading.Event()
     page = "/anime/stream/sintel/staffel-1/episode-1"
     search.search("Sintel", season=1, budget=PATIENT)
+    sent.clear()
     # The German sample is still good; of the others every trace is gone.
     AvailabilityRecord.objects.exclude(language=GERMAN_DUB).delete()
     AvailabilityRecord.objects.filter(episode=None).delete()

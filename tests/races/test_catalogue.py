@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from catalogue import availability, health, index, refresh, search, services
+from catalogue import availability, health, index, learning, refresh, search, services
 from catalogue.availability import Finding, record
 from catalogue.errors import SiteUnavailable
 from catalogue.index import Current, current
 from catalogue.models import AvailabilityRecord, Site, Title, TitleMapping
-from catalogue.sites.base import GERMAN_DUB, GERMAN_SUB
+from catalogue.sites.base import GERMAN_DUB, GERMAN_SUB, TitleFacts
 from tests.catalogue.conftest import FaultySite, moved
 from tests.catalogue.factories import SiteFactory, TitleMappingFactory
 from tests.races.test_claims import at_once
@@ -194,3 +194,23 @@ def test_a_cache_read_beside_its_writers_is_never_torn(site: Site):
         return {len(availability.cached([(site, "sintel")])["demo", "sintel"]) for _ in range(5)}
 
     assert no_errors(at_once(work)) == [{19}] * 8
+
+
+def test_learning_and_refreshes_at_once_leave_facts_and_names(
+    faulty: FaultySite, monkeypatch: pytest.MonkeyPatch
+):
+    refresh.refresh_index("demo")
+    before = set(TitleMapping.objects.values_list("slug", "title_key"))
+    facts = TitleFacts("Sintel", ("The Dragon Girl",), year=2010)
+    monkeypatch.setattr("catalogue.sites.demo.DemoSite.parse_title", lambda self, answer: facts)
+
+    def work(number: int) -> None:
+        if number % 2:
+            learning.learn("demo", "sintel")
+        else:
+            refresh.refresh_index("demo")
+
+    no_errors(at_once(work, threads=6))
+    after = set(TitleMapping.objects.values_list("slug", "title_key"))
+    assert after == before | {("sintel", "thedragongirl")}
+    assert Title.objects.get(slug="sintel").year == 2010

@@ -1,6 +1,7 @@
 """Asking the indexer, and a catalogue to ask about."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -11,12 +12,14 @@ from django.test import Client
 from catalogue.errors import NotFound
 from catalogue.fetching import SiteClient
 from catalogue.index import current
+from tests.catalogue import skyhook as local_skyhook
 from tests.catalogue.factories import (
     AvailabilityRecordFactory,
     SiteFactory,
     TitleFactory,
     TitleMappingFactory,
 )
+from tests.catalogue.skyhook import SkyHook
 
 Ask = Callable[..., HttpResponse]
 
@@ -38,6 +41,12 @@ def ask(client: Client) -> Ask:
         return client.get(f"{path}?{query}&apikey={settings.API_KEY}", **extra)
 
     return asked
+
+
+@pytest.fixture
+def skyhook(settings: Any) -> Iterator[SkyHook]:
+    with local_skyhook.running(settings) as service:
+        yield service
 
 
 @pytest.fixture
