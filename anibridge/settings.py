@@ -76,9 +76,7 @@ AVAILABILITY_TTL_HOURS = env.float(
     "AVAILABILITY_TTL_HOURS", 24, validate=validate.Range(min=0.01, max=24 * 365)
 )
 # An index below this share of the last good one is a broken page until its owner says otherwise.
-INDEX_SMALLEST_SHARE = env.float(
-    "INDEX_SMALLEST_SHARE", 0.5, validate=validate.Range(min=0, max=1)
-)
+INDEX_SMALLEST_SHARE = env.float("INDEX_SMALLEST_SHARE", 0.5, validate=validate.Range(min=0, max=1))
 SEARCH_BUDGET_SECONDS = env.float(
     "SEARCH_BUDGET_SECONDS", 5, validate=validate.Range(min=0.5, max=90)
 )

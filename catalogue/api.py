@@ -91,7 +91,11 @@ class SiteViewSet(
 
 
 class SearchQuery(serializers.Serializer[Any]):
-    q = serializers.CharField(max_length=300)
+    q = serializers.CharField(max_length=300, required=False, default="")
+    tvdb = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    imdb = serializers.RegexField(r"^(tt)?\d{5,10}$", required=False)
+    tmdb = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    absolute = serializers.IntegerField(required=False, min_value=1, max_value=99_999)
     season = serializers.IntegerField(required=False, min_value=0, max_value=100_000)
     episode = serializers.IntegerField(required=False, min_value=0, max_value=100_000)
     site = serializers.ListField(child=serializers.CharField(max_length=40), required=False)
@@ -99,6 +103,8 @@ class SearchQuery(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "episode" in attrs and "season" not in attrs:
             raise serializers.ValidationError({"season": "an episode needs its season"})
+        if not attrs["q"] and not {"tvdb", "imdb", "tmdb"} & attrs.keys():
+            raise serializers.ValidationError({"q": "name a title, or an id of one"})
         return attrs
 
 
@@ -107,7 +113,11 @@ class SearchView(APIView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("q", str, required=True, description="a title, also «Title S01E02»"),
+            OpenApiParameter("q", str, description="a title, also «Title S01E02»"),
+            OpenApiParameter("tvdb", int, description="the show's id, with or without a title"),
+            OpenApiParameter("imdb", str),
+            OpenApiParameter("tmdb", int),
+            OpenApiParameter("absolute", int, description="counted through all seasons"),
             OpenApiParameter("season", int),
             OpenApiParameter("episode", int),
             OpenApiParameter("site", str, many=True, description="only these site ids"),
@@ -115,22 +125,31 @@ class SearchView(APIView):
         responses={200: dict},
     )
     def get(self, request: Request) -> Response:
-        """Every available release, and per site what went wrong."""
+        """Every available release, and how the answer came about: scores, cache or probe, time per site, troubles."""
         query = SearchQuery(data=_parameters(request))
         query.is_valid(raise_exception=True)
         asked = query.validated_data
         title, season, episode = search.split_query(asked["q"])
         if "season" in asked:
             season, episode = asked["season"], asked.get("episode")
-        answered = search.search(title, season=season, episode=episode, sites=asked.get("site"))
-        results = [entry_json(entry) for entry in answered.entries]
+        answered = search.search(
+            title,
+            season=season,
+            episode=episode,
+            absolute=asked.get("absolute"),
+            ids=search.Ids(
+                tvdb=asked.get("tvdb"), imdb=asked.get("imdb", ""), tmdb=asked.get("tmdb")
+            ),
+            sites=asked.get("site"),
+        )
+        results = answered.rows()
         return Response(
             {
                 "count": len(results),
                 "next": None,
                 "previous": None,
                 "results": results,
-                "troubles": answered.troubles,
+                "explained": answered.explained(),
             }
         )
 
@@ -138,34 +157,10 @@ class SearchView(APIView):
 def _parameters(request: Request) -> dict[str, Any]:
     given: dict[str, Any] = {
         name: request.query_params[name]
-        for name in ("q", "season", "episode")
+        for name in ("q", "season", "episode", "absolute", "tvdb", "imdb", "tmdb")
         if request.query_params.get(name) not in (None, "")
     }
     sites = [
         site for part in request.query_params.getlist("site") for site in part.split(",") if site
     ]
     return given | ({"site": sites} if sites else {})
-
-
-def entry_json(entry: search.ResultEntry) -> dict[str, Any]:
-    """A result as every JSON interface shows it."""
-    release = entry.release
-    return {
-        "site": entry.site_id,
-        "priority_rank": entry.priority_rank,
-        "title": entry.title,
-        "release": release.name,
-        "slug": entry.slug,
-        "season": entry.season,
-        "episode": entry.episode,
-        "language": entry.language,
-        "host": entry.host,
-        "height": entry.height,
-        "codec": entry.vcodec,
-        "size_bytes": entry.size_bytes,
-        "duration_seconds": entry.duration_seconds,
-        "estimated": entry.estimated,
-        "first_seen_at": entry.first_seen_at,
-        "infohash": release.infohash,
-        "magnet": release.magnet,
-    }

@@ -139,16 +139,37 @@ def contradiction(query: Words, name: Words) -> str:
 
 def uncovered(query: Words, name: Words) -> str:
     """Why too few words are shared for one title; empty when enough are."""
-    if not enough(len(query.core & (name.core | name.marks)), len(query.core)):
+    return lacking(
+        len(query.core & (name.core | name.marks)), len(query.core),
+        len(name.core & (query.core | query.marks)), len(name.core),
+    )  # fmt: skip
+
+
+def lacking(of_query: int, in_query: int, of_name: int, in_name: int) -> str:
+    """The same from counts: how many words of each side the other has, and how many there are.
+
+    Beyond the share that is needed, a word may be missing, but none may stand in the place of another («Star Trek:
+    Picard» is no «Star Trek: Discovery»), and a title of one or two words becomes another by any further one
+    («Dragon Ball Super»). Most spin-offs are named so, and a release carries the title that was asked for.
+    """
+    if not enough(of_query, in_query):
         return "too little of the query"
-    if not enough(len(name.core & (query.core | query.marks)), len(name.core)):
+    if not enough(of_name, in_name):
         return "too little of the name"
+    if of_query < in_query and of_name < in_name:
+        return "each has a word that the other lacks"
+    if (of_query < in_query or of_name < in_name) and min(in_query, in_name) <= SHORT:
+        return "a short title with a further word is another"
     return ""
 
 
 def enough(shared: int, count: int) -> bool:
     """At least 0.6, in whole numbers: 3/5 must not depend on rounding."""
     return 5 * shared >= 3 * count
+
+
+SHORT = 2
+"""Words of a title that cannot do without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +298,7 @@ class TitleIndex:
                 shared += 1
                 of_query += kind == _CORE and mine != _OTHER
                 of_name += mine == _CORE and kind != _OTHER
-            if not (enough(of_query, in_core) and enough(of_name, sizes[place])):
+            if lacking(of_query, in_core, of_name, sizes[place]):
                 continue
             f1, base = weigh(shared, in_query, end - start)
             most = base + (2.5 if f1 >= 0.2 else 1.5)

@@ -136,6 +136,38 @@ class Answered:
         if counts:
             self.show = self.show or trial.show
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The results for JSON, each with what its title was matched by."""
+        return [self._row(entry) for entry in self.entries]
+
+    def _row(self, entry: ResultEntry) -> dict[str, Any]:
+        titles = self.site(entry.site_id).titles
+        matched = next((one for one in titles if one.taken and one.slug == entry.slug), None)
+        release = entry.release
+        return {
+            "site": entry.site_id,
+            "priority_rank": entry.priority_rank,
+            "title": entry.title,
+            "release": release.name,
+            "slug": entry.slug,
+            "season": entry.season,
+            "episode": entry.episode,
+            "alias": list(entry.alias) if entry.alias else None,
+            "absolute": entry.absolute,
+            "language": entry.language,
+            "host": entry.host,
+            "height": entry.height,
+            "codec": entry.vcodec,
+            "size_bytes": entry.size_bytes,
+            "duration_seconds": entry.duration_seconds,
+            "estimated": entry.estimated,
+            "first_seen_at": entry.first_seen_at,
+            "origin": entry.origin,
+            "infohash": release.infohash,
+            "magnet": release.magnet,
+            "matched": matched.explained() if matched else None,
+        }
+
     def explained(self) -> dict[str, Any]:
         """The reasons, for JSON: per site time, titles with their scores, cache or probe, troubles."""
         show = self.show

@@ -1,10 +1,13 @@
 """`/api/v1/sites` and `/api/v1/search` over HTTP, with the demo catalogue behind them."""
 
+import json
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.management import call_command
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -187,8 +190,34 @@ def test_a_search_shows_releases_and_magnets(api: APIClient, demo_site: Site):
     assert first["release"].startswith("Caminandes.S01E01.")
     assert first["infohash"] in first["magnet"]
     assert (first["height"], first["codec"], first["estimated"]) == (720, "h264", False)
+    assert first["matched"]["value"] == answer["results"][1]["matched"]["value"] == 16.5
+    assert first["origin"] == "probe"
     again = api.get("/api/v1/search", {"q": "Caminandes", "season": 1, "episode": 1}).json()
-    assert again["results"] == answer["results"]
+    assert [row["infohash"] for row in again["results"]] == [
+        row["infohash"] for row in answer["results"]
+    ]
+    assert again["results"][0]["origin"] == "cache"
+
+
+def test_a_search_says_how_its_answer_came_about(api: APIClient, demo_site: Site):
+    refresh_index("demo")
+    told = api.get("/api/v1/search", {"q": "Caminandes S01E01"}).json()["explained"]
+    (site,) = told["sites"]
+    assert (site["site"], site["probed"], site["cached"]) == ("demo", 2, 0)
+    assert site["titles"][0]["slug"] == "caminandes"
+    assert told["milliseconds"] >= site["milliseconds"] > 0
+
+
+def test_the_command_and_the_api_show_the_same(api: APIClient, demo_site: Site):
+    refresh_index("demo")
+    asked = {"q": "Caminandes S01E01"}
+    api.get("/api/v1/search", asked)
+    out = StringIO()
+    call_command("search", asked["q"], "--json", stdout=out)
+    assert (
+        json.loads(out.getvalue())[0].keys()
+        == api.get("/api/v1/search", asked).json()["results"][0].keys()
+    )
 
 
 def test_a_search_can_be_narrowed_to_a_site(api: APIClient, demo_site: Site):
@@ -203,7 +232,7 @@ def test_a_search_names_the_site_that_failed(api: APIClient, demo_site: Site):
     Site.objects.update(base_url="http://127.0.0.1:9")
     answer = api.get("/api/v1/search", {"q": "Sintel S01E01"})
     assert answer.status_code == 200
-    assert "127.0.0.1:9" in answer.json()["troubles"]["demo"]
+    assert "127.0.0.1:9" in answer.json()["explained"]["troubles"]["demo"]
 
 
 @pytest.mark.parametrize(
@@ -212,6 +241,8 @@ def test_a_search_names_the_site_that_failed(api: APIClient, demo_site: Site):
         ({}, "q"),
         ({"q": ""}, "q"),
         ({"q": "x" * 301}, "q"),
+        ({"tvdb": "0"}, "tvdb"),
+        ({"imdb": "nm12345"}, "imdb"),
         ({"q": "x", "season": "one"}, "season"),
         ({"q": "x", "season": "-1"}, "season"),
         ({"q": "x", "episode": "1"}, "season"),

@@ -146,16 +146,25 @@ def test_a_verdict_says_why():
     assert score("911", "9-1-1").reason == "equal"
 
 
-def test_two_thirds_are_enough_and_half_is_not():
-    assert score("red green blue", "red green black").accepted
-    assert not score("red green blue black", "red green one two").accepted
+def test_a_longer_title_may_lack_a_word_and_a_short_one_may_not():
+    assert score("red green blue", "red green blue black").accepted
+    assert score("red green blue black", "red green blue").accepted
+    assert not score("red green", "red green blue").accepted
+    assert not score("red green blue", "red green").accepted
+    assert not score("red green blue", "red green blue one two three").accepted
 
 
-def test_a_title_of_three_words_may_differ_in_one_but_the_equal_one_comes_first():
+def test_no_word_stands_in_the_place_of_another():
+    told = score("red green blue white", "red green blue black")
+    assert (told.accepted, told.reason) == (False, "each has a word that the other lacks")
+
+
+def test_a_spin_off_is_not_the_show_itself():
     index = TitleIndex(
         [("sto", "std", "Star Trek: Discovery"), ("sto", "st", "Star Trek"), ("sto", "x", "Star")]
     )
-    assert [hit.slug for hit in index.search("Star Trek")] == ["st", "std"]
+    assert [hit.slug for hit in index.search("Star Trek")] == ["st"]
+    assert index.search("Star Trek: Picard") == []
 
 
 def test_precision_is_the_names_share_and_recall_the_querys():

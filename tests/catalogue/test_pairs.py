@@ -3,9 +3,9 @@
 import pytest
 
 from catalogue.matching import TitleIndex, score
-from tests.catalogue.pairs import ACCEPTED_THOUGH_ANOTHER, MATCH, NO_MATCH
+from tests.catalogue.pairs import MATCH, NO_MATCH
 
-EVERY = (*MATCH, *NO_MATCH, *ACCEPTED_THOUGH_ANOTHER)
+EVERY = (*MATCH, *NO_MATCH)
 
 
 @pytest.mark.parametrize(("query", "name"), MATCH)
@@ -18,14 +18,6 @@ def test_the_same_title_is_recognised(query: str, name: str):
 def test_another_title_is_not_taken_for_it(query: str, name: str):
     found = score(query, name)
     assert not found.accepted, found
-
-
-@pytest.mark.parametrize(("query", "name"), ACCEPTED_THOUGH_ANOTHER)
-def test_a_near_relative_gives_way_to_the_title_itself(query: str, name: str):
-    assert score(query, name).accepted
-    index = TitleIndex([("site", "relative", name), ("site", "itself", query)])
-    best, *_ = index.search(query)
-    assert (best.slug, best.score.exact) == ("itself", True)
 
 
 def test_there_are_many_pairs_and_none_twice():

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from anibridge.lib.console import print_rows
 from catalogue import search
-from catalogue.search import Answered, Ids, ResultEntry
+from catalogue.search import Answered, Ids
 
 
 class Command(BaseCommand):
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             ids=ids,
             sites=options["site"],
         )
-        rows = [_row(entry, answered) for entry in answered.entries]
+        rows = answered.rows()
         if options["json"] and options["explain"]:
             told = {"results": rows, "explained": answered.explained()}
             self.stdout.write(json.dumps(told, indent=2, default=str, ensure_ascii=False))
@@ -85,25 +85,3 @@ class Command(BaseCommand):
                  "recall", "ratio", "taken"),
                 as_json=False,
             )  # fmt: skip
-
-
-def _row(entry: ResultEntry, answered: Answered) -> dict[str, Any]:
-    titles = answered.site(entry.site_id).titles
-    matched = next((one for one in titles if one.taken and one.slug == entry.slug), None)
-    release = entry.release
-    return {
-        "site": entry.site_id,
-        "release": release.name,
-        "language": entry.language,
-        "host": entry.host,
-        "size_bytes": entry.size_bytes,
-        "estimated": entry.estimated,
-        "infohash": release.infohash,
-        "magnet": release.magnet,
-        "season": entry.season,
-        "episode": entry.episode,
-        "alias": list(entry.alias) if entry.alias else None,
-        "absolute": entry.absolute,
-        "origin": entry.origin,
-        "matched": matched.explained() if matched else None,
-    }
