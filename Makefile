@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export ANIBRIDGE_DATA_DIR ?= data
+# One more than there are cores: the tests with real processes mostly wait.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .PHONY: help run demo test lint format bench services lock clean
 
@@ -29,7 +31,7 @@ demo: $(VENV)/.runtime  ## the whole journey, against a running AniBridge or one
 	@exec $(BIN)/python manage.py demo
 
 test: $(VENV)/.development  ## the whole suite
-	@exec $(BIN)/python -m pytest -n auto $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.development  ## ruff, import-linter, mypy, missing migrations
 	$(BIN)/ruff check .

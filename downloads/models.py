@@ -67,6 +67,11 @@ class Job(models.Model):
     deaths = models.PositiveSmallIntegerField(
         default=0, editable=False, help_text="Workers that fell silent while they ran it."
     )
+    deferrals = models.PositiveSmallIntegerField(
+        default=0,
+        editable=False,
+        help_text="How often it was put off since its site did not answer.",
+    )
     retry_count = models.PositiveSmallIntegerField(default=0, editable=False)
     owner = models.CharField(max_length=100, blank=True, default="", editable=False)
     heartbeat_at = models.DateTimeField(null=True, editable=False)

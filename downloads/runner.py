@@ -19,17 +19,19 @@ from anibridge.lib import http, media, ytdlp
 from anibridge.lib.errors import AniBridgeError, Cancelled
 from anibridge.lib.text import shorten
 from catalogue.availability import in_preferred_order
-from catalogue.errors import NotFound
+from catalogue.errors import NotFound, RateLimited, SiteError
 from catalogue.fetching import SiteClient, client_for
 from catalogue.models import AvailabilityRecord, Site
 from catalogue.sites.base import HostLink
 from downloads import files, transitions
-from downloads.errors import AllHostsFailed, IllegalTransition, JobLost
+from downloads.errors import AllHostsFailed, DiskFull, IllegalTransition, JobLost
 from downloads.models import Job, JobFile, JobStatus
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+DEFER_SECONDS = (10.0, 60.0, 300.0)
+"""Pauses when the site does not answer or the disk is full; after the last one the job fails."""
 LONGEST_ETA = 8_640_000
 """Seconds; qBittorrent's «unknown». A trickle would overflow the column."""
 SHORTEST_SECONDS = 2.0
@@ -94,6 +96,8 @@ def execute(job_id: int, token: int) -> None:
         _run(job, token)
     except Cancelled:
         _let_go(job_id, token)
+    except (SiteError, DiskFull) as error:
+        _put_off(job, token, error)
     except AniBridgeError as error:
         logger.info("job %s failed: %s", job_id, error)
         _fail(job_id, token, str(error))
@@ -281,6 +285,21 @@ def _own_claim(job_id: int, token: int, *, created: list[Fetched]) -> Iterator[N
             for item in created:
                 files.delete(item.path)
         raise JobLost(f"job {job_id} is no longer ours") from None
+
+
+def _put_off(job: Job, token: int, error: AniBridgeError) -> None:
+    """Try again later: a site that restarts, or a network that is not up yet, is no reason to give up at once."""
+    if not error.retryable or job.deferrals >= len(DEFER_SECONDS):
+        _fail(job.pk, token, str(error))
+        return
+    seconds = DEFER_SECONDS[job.deferrals]
+    if isinstance(error, RateLimited) and error.retry_after:
+        seconds = min(max(seconds, error.retry_after), 3600.0)
+    try:
+        reason = f"{error}; next try in {seconds:.0f} s"
+        transitions.defer(job.pk, token, seconds=seconds, reason=reason)
+    except IllegalTransition:
+        _let_go(job.pk, token)
 
 
 def _fail(job_id: int, token: int, message: str) -> None:

@@ -46,6 +46,7 @@ _FRESH_START: dict[str, Any] = {
     "host": "",
     "completed_at": None,
     "deaths": 0,
+    "deferrals": 0,
 }
 
 
@@ -147,6 +148,19 @@ def beat(job_id: int, token: int, **progress: Any) -> bool:
         Job.objects.present()
         .filter(pk=job_id, status=S.DOWNLOADING, attempts=token)
         .update(heartbeat_at=timezone.now(), **progress)
+    )
+
+
+def defer(job_id: int, token: int, *, seconds: float, reason: str) -> Job:
+    """Put a running job back for a while, since what is in its way may pass; what it has fetched stays."""
+    return move(
+        job_id,
+        S.QUEUED,
+        token=token,
+        reason=reason,
+        error_message=reason,
+        not_before=timezone.now() + timedelta(seconds=seconds),
+        deferrals=F("deferrals") + 1,
     )
 
 

@@ -72,3 +72,8 @@ def demo_site(demo_url: str, db: None, settings: Any, tmp_path: Path) -> Site:
         enabled=True,
         search_priority=10,
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long tests first: they mostly wait, and one worker makes them while the others do the rest."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from anibridge.demo.server import build_app, in_thread
 from anibridge.demo.videos import VideoLibrary
@@ -95,11 +96,29 @@ def test_what_is_not_there_fails_with_words(demo_site: Site, settings, wrong: di
     assert everything_below(settings.DOWNLOAD_DIR) == []
 
 
-def test_a_dead_site_fails_with_words(demo_site: Site):
+def test_a_dead_site_is_tried_again_later_and_fails_in_the_end(demo_site: Site):
     Site.objects.update(base_url="http://127.0.0.1:9")
-    done = run(services.enqueue(order())[0])
+    job, _ = services.enqueue(order())
+    for pause in runner.DEFER_SECONDS:
+        waiting = run(job)
+        assert waiting.status == JobStatus.QUEUED
+        assert f"next try in {pause:.0f} s" in waiting.error_message
+        assert transitions.claim(job.pk, "too early") is None
+        Job.objects.update(not_before=timezone.now())
+    done = run(job)
     assert done.status == JobStatus.FAILED
     assert "127.0.0.1:9" in done.error_message
+    assert services.retry(job.pk).deferrals == 0
+
+
+def test_a_site_that_comes_back_is_downloaded_from(demo_site: Site, demo_url: str):
+    Site.objects.update(base_url="http://127.0.0.1:9")
+    job, _ = services.enqueue(order())
+    assert run(job).status == JobStatus.QUEUED
+    Site.objects.update(base_url=demo_url)
+    Job.objects.update(not_before=timezone.now())
+    done = run(job)
+    assert (done.status, done.error_message) == (JobStatus.COMPLETED, "")
 
 
 def test_a_season_pack_is_one_file_per_episode_in_its_own_folder(demo_site: Site, settings):
@@ -128,10 +147,10 @@ def test_a_hostile_name_stays_below_the_download_folder(demo_site: Site, setting
     assert Path(done.result_path).parent == settings.DOWNLOAD_DIR
 
 
-def test_a_full_disk_is_an_error_with_words(demo_site: Site):
-    done = run(services.enqueue(order(size_bytes=10**17))[0])
-    assert done.status == JobStatus.FAILED
-    assert "do not fit" in done.error_message
+def test_a_full_disk_is_told_and_tried_again(demo_site: Site):
+    waiting = run(services.enqueue(order(size_bytes=10**17))[0])
+    assert waiting.status == JobStatus.QUEUED
+    assert "do not fit" in waiting.error_message
 
 
 class Downloading:
