@@ -44,6 +44,9 @@ def environment(data_dir: Path, *, videos: Path, extra: Mapping[str, str]) -> di
         "ANIBRIDGE_DEMO_PORT": str(demo_port),
         "ANIBRIDGE_DEMO": "true",
         "ANIBRIDGE_DEMO_VIDEOS": str(videos),
+        # One user for a minute: starting more processes would take longer than they save.
+        "ANIBRIDGE_WEB_WORKERS": "1",
+        "DOWNLOAD_CONCURRENCY": "1",
         **extra,
     }
 
