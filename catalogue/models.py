@@ -231,9 +231,14 @@ class TitleMapping(models.Model):
 
 class AvailabilityQuerySet(models.QuerySet["AvailabilityRecord"]):
     def feed(self) -> Self:
-        """What became available, newest first; single episodes and films of enabled sites."""
+        """What became available, newest first; single episodes and films of enabled sites.
+
+        Specials are left out: a site counts them in its own order, and a client that reads the feed would take the
+        number for TVDB's and import another special under it. A search maps them.
+        """
         return (
             self.filter(is_available=True, episode__isnull=False, site__enabled=True)
+            .exclude(season=0, episode__gt=0)
             .select_related("site")
             .order_by("-first_seen_at", "-pk")
         )

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from catalogue.models import Site
+from catalogue.models import AvailabilityRecord, Site
 from catalogue.sites.base import ENGLISH_SUB, GERMAN_DUB
 from tests.catalogue.factories import (
     AvailabilityRecordFactory,
@@ -164,3 +164,17 @@ def test_rows_introduce_themselves(site: Site):
     record.episode = None
     assert str(record) == "sintel S01 German Dub"
     assert str(TitleFactory(site=site, name="Sintel")) == "Sintel"
+
+
+def test_the_feed_leaves_specials_out_since_a_client_would_take_the_sites_number_for_tvdbs(
+    site: Site,
+):
+    Site.objects.update(enabled=True)
+    kept = [
+        AvailabilityRecordFactory(site=site, slug="sintel", season=1, episode=2),
+        AvailabilityRecordFactory(site=site, slug="1-a-film", season=0, episode=0),
+    ]
+    AvailabilityRecordFactory(site=site, slug="sintel", season=0, episode=3)
+    AvailabilityRecordFactory(site=site, slug="sintel", season=1, episode=None)
+    AvailabilityRecordFactory(site=site, slug="sintel", season=1, episode=4, is_available=False)
+    assert {row.pk for row in AvailabilityRecord.objects.feed()} == {row.pk for row in kept}
