@@ -166,3 +166,24 @@ def test_the_owners_languages_come_before_the_adapters(db):
     assert client_for(SiteFactory(default_languages=[GERMAN_DUB])).languages == (GERMAN_DUB,)
     every = client_for(SiteFactory(site_id="demo", default_languages=[])).languages
     assert set(every) == set(LANGUAGES)
+
+
+BAKERY = "die-baeckerei-am-ende-der-strasse"
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=iso-8859-1", "text/html", "text/plain"])
+def test_pages_are_utf_8_whatever_their_header_says(faulty: FaultySite, kind: str):
+    path = f"/anime/stream/{BAKERY}"
+    _, _, body = faulty.server.routes.get(path)
+    faulty.fail(path, 200, body, Content_Type=kind)
+    assert client_for(faulty.site).title(BAKERY).name == "Die Bäckerei am Ende der Straße"
+
+
+def test_bytes_that_are_no_utf_8_cost_their_letters_and_not_the_page(faulty: FaultySite):
+    path = f"/anime/stream/{BAKERY}"
+    _, _, body = faulty.server.routes.get(path)
+    faulty.fail(path, 200, body.decode().encode("iso-8859-1", "replace"))
+    assert (
+        client_for(faulty.site).title(BAKERY).name
+        == "Die B\N{REPLACEMENT CHARACTER}ckerei am Ende der Stra\N{REPLACEMENT CHARACTER}e"
+    )
