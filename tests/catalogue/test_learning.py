@@ -180,7 +180,8 @@ def test_a_broker_that_is_away_costs_nothing(indexed: FaultySite, monkeypatch):
         raise OSError("no broker")
 
     monkeypatch.setattr("catalogue.probing.current_app.send_task", send_task)
-    learning.nudge([("demo", "sintel")])
+    assert learning.nudge([("demo", "sintel")]) is None
+    assert Title.objects.get(slug="sintel").learned_at is None
     monkeypatch.undo()
 
 

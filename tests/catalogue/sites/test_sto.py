@@ -10,11 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anibridge.demo.model import Fault
-from anibridge.demo.server import build_app, in_thread
-from anibridge.demo.titles import catalogue
-from anibridge.demo.v2 import EDITION, play_token
-from anibridge.lib.errors import AniBridgeError
 from catalogue.errors import (
     Blocked,
     LayoutChanged,
@@ -24,7 +19,6 @@ from catalogue.errors import (
     SiteUnavailable,
     UnsafeSlug,
 )
-from catalogue.fetching import SiteClient
 from catalogue.sites.aniworld import AniWorld
 from catalogue.sites.base import (
     ENGLISH_DUB,
@@ -40,7 +34,7 @@ from catalogue.sites.base import (
 from catalogue.sites.classic_index import beyond_name
 from catalogue.sites.sto import Sto, spellings
 from catalogue.sites.v2 import play_path, split_heading
-from tests.anibridge.lib.servers import Server, running
+from tests.catalogue.sites.hostile import STATUSES, mutated, unexpected
 
 PAGES = Path(__file__).parent / "pages" / "sto"
 BASE = "https://s.to"
@@ -428,121 +422,20 @@ def test_a_play_link_that_is_sent_on_to_a_mirror_is_to_be_asked_there():
     assert "secret" not in str(caught.value)
 
 
-# -- over HTTP
-
-
-@pytest.fixture(params=["sto", "sto-classic"])
-def client(request, library, settings) -> SiteClient:
-    with in_thread(build_app(library, site=request.param, rate=0, extra_titles=50)) as url:
-        settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [url.removeprefix("http://")]
-        yield SiteClient("sto", site, (url,), 5.0, site.languages)
-
-
-def test_the_client_reads_either_layout_over_http(client):
-    world = catalogue().speaking(site.languages)
-    entries = client.index(lambda chunks: list(site.parse_index(chunks)))
-    assert len(entries) == len(world.titles) + 50
-    title = world.titles["caminandes"]
-    assert (client.title(title.slug).name, client.title(title.slug).year) == ("Caminandes", 2013)
-    rows = client.season(title.slug, 1)
-    assert [row.languages for row in rows] == [{GERMAN_DUB, ENGLISH_DUB}] * 3
-    links = client.episode("sintel", 0, 1).links
-    assert {link.language for link in links} == set(site.languages)
-    expected = list(
-        world.links_of(world.titles["sintel"], 0, world.titles["sintel"].season(0).episode(1))
-    )
-    assert [client.host_url(link) for link in links] == [
-        client.base_urls[0] + link.host_path for link in expected
-    ]  # fmt: skip
-    recent = client.page(site.recent_path(), site.parse_recent)
-    assert recent[0].slug in world.titles
-    for missing in (
-        lambda: client.title("no-such-title"),
-        lambda: client.season("sintel", 7),
-        lambda: client.episode("sintel", 1, 7),
-        lambda: client.season("caminandes", 0),
-    ):
-        with pytest.raises(NotFound):
-            missing()
-
-
-def test_suggestions_come_in_either_layout(client):
-    found = client.page(site.suggest_paths("grünspan &")[0], site.parse_suggest)
-    assert found == (IndexEntry("kaeptn-gruenspan-die-moewen", "Käpt'n Grünspan & die Möwen"),)
-
-
-def test_the_demos_old_tokens_have_run_out(library, settings):
-    link = next(one for one in catalogue().links.values() if one.host.fault is not Fault.SILENT)
-    with in_thread(build_app(library, site="sto", rate=0)) as url:
-        settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [url.removeprefix("http://")]
-        client = SiteClient("sto", site, (url,), 5.0, site.languages)
-        for token in (play_token(link.id, EDITION - 1), "unheard-of"):
-            with pytest.raises(SiteError, match="read the episode's page anew"):
-                client.host_url(HostLink(link.language, "VOE", f"/r?t={token}"))
-
-
-@pytest.fixture
-def server(settings) -> Server:
-    with running() as found:
-        settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [found.place]
-        yield found
-
-
-def test_the_spelling_that_worked_is_tried_first_from_then_on(server):
-    client = SiteClient("sto", site, (server.url(""),), 5.0, site.languages)
-    # A site may answer a path that it does not know with a page of its own, and no 404.
-    server.serve("/serie/x", whole("<p>Willkommen</p>").encode())
-    server.serve("/serie/stream/x", (PAGES / "classic-series.html").read_bytes())
-    server.serve("/serie/stream/x/staffel-1", (PAGES / "classic-series.html").read_bytes())
-    client.title("x")
-    client.season("x", 1)
-    assert server.paths == ["/serie/x", "/serie/stream/x", "/serie/stream/x/staffel-1"]
-
-
-def test_where_no_spelling_helps_the_first_answer_stands(server):
-    client = SiteClient("sto", site, (server.url(""),), 5.0, site.languages)
-    server.serve("/serie/stream/x", whole("<p>Willkommen</p>").encode())
-    with pytest.raises(NotFound):
-        client.title("x")
-
-
-def test_trouble_with_the_second_spelling_is_not_taken_for_a_missing_page(server):
-    client = SiteClient("sto", site, (server.url(""),), 5.0, site.languages)
-    server.routes["/serie/stream/x"] = (503, {}, b"<h1>Wartungsarbeiten</h1>")
-    with pytest.raises(SiteUnavailable):
-        client.title("x")
-
-
 # -- hostile input
 
 SAVED_TEXTS = [path.read_text() for path in sorted(PAGES.glob("*.html"))]
-JUNK = st.sampled_from(
-    (
-        *("<", ">", '"', "'", "&#0;", "&#xD800;", "\x00", "\ud800", "²", "9" * 5000, ""),
-        *("</html>", "<?xml version='1.0'?>", "<!--", "<![CDATA[", "<li class=series-item>"),
-        *('data-play-url="http://[/r?t=x"', "<table class=episode-table>", "window.location='//['"),
-    )
+JUNK = (
+    *("<li class=series-item>", 'data-play-url="http://[/r?t=x"'),
+    *("<table class=episode-table>", "window.location='//['"),
 )
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    text = draw(st.sampled_from(SAVED_TEXTS))
-    for _ in range(draw(st.integers(1, 6))):
-        start = draw(st.integers(0, len(text)))
-        end = min(len(text), start + draw(st.integers(0, 80)))
-        text = text[:start] + draw(JUNK | st.text(max_size=10)) + text[end:]
-    return text
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    text=st.text() | mutated(), status=st.sampled_from([200, 302, 403, 429, 503]), header=st.text()
-)
+@given(text=st.text() | mutated(SAVED_TEXTS, JUNK), status=STATUSES, header=st.text())
 def test_whatever_a_site_sends_only_expected_errors_come_out(text, status, header):
     page = Answer(BASE + SERIES, status, {"location": header, "retry-after": header}, text)
-    unexpected = []
-    for read in (
+    reads = (
         site.check,
         site.parse_title,
         lambda page: site.parse_season(page, 1),
@@ -553,14 +446,8 @@ def test_whatever_a_site_sends_only_expected_errors_come_out(text, status, heade
         lambda page: site.suggest_paths(page.text),
         lambda page: site.read_play_link(page, BASE),
         lambda page: list(site.parse_index([text.encode(errors="surrogatepass")])),
-    ):
-        try:
-            read(page)
-        except AniBridgeError:
-            continue
-        except Exception as error:  # noqa: BLE001  what kind it is, is the question
-            unexpected.append(error)
-    assert unexpected == []
+    )
+    assert unexpected(reads, page) == []
 
 
 @settings(max_examples=60, deadline=None)
