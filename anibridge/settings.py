@@ -382,7 +382,11 @@ UNFOLD = {
         "navigation": [
             {
                 "items": [
-                    _link("Dashboard", "dashboard", "dashboard"),
+                    {
+                        **_link("Dashboard", "dashboard", "dashboard"),
+                        # Every address begins with its own, so the usual comparison is of no use.
+                        "active": lambda request: request.path == "/",
+                    },
                     _link("Downloads", "download", "admin:downloads_job_changelist"),
                 ]
             },

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
@@ -111,6 +112,17 @@ def test_the_dashboard_needs_the_same_few_queries_for_many_jobs(
         services.enqueue(order(episode=episode))
     with django_assert_max_num_queries(9):
         owner.get("/dashboard/now")
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"), [("/", ["Dashboard"]), ("/admin/catalogue/site/", ["Sites"])]
+)
+def test_the_sidebar_shows_where_one_is(rf, admin_user, path: str, shown: list[str]):
+    for _ in range(2):  # what is remembered from one request must not show in the next
+        request = rf.get(path)
+        request.user = admin_user
+        groups = admin.site.get_sidebar_list(request)
+        assert [i["title"] for g in groups for i in g["items"] if i["active"]] == shown
 
 
 ADMIN_PAGES = [
