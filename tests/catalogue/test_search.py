@@ -14,7 +14,7 @@ from catalogue.index import current
 from catalogue.models import AvailabilityRecord, Site, TitleMapping
 from catalogue.search import split_query, split_season
 from catalogue.sites.base import ENGLISH_DUB, ENGLISH_SUB, GERMAN_DUB, GERMAN_SUB
-from tests.anibridge.lib.servers import Handler, stalling
+from tests.anibridge.lib.servers import Handler, Server, stalling
 from tests.catalogue.conftest import FaultySite
 from tests.catalogue.factories import (
     AvailabilityRecordFactory,
@@ -294,6 +294,32 @@ def test_a_site_that_is_down_leaves_the_other_whole(indexed: FaultySite):
     assert list(found.troubles) == ["aniworld"]
     down.refresh_from_db()
     assert (down.failures, down.back_off_until) == (1, None)
+
+
+def test_one_site_that_hangs_and_one_that_fails_leave_the_third_its_answer(
+    indexed: FaultySite, other_server: Server, sent
+):
+    """The budget is up before the hanging site's own time-out: the answer does not wait for either."""
+    hanging = SiteFactory(
+        site_id="aniworld", search_priority=1, base_url=other_server.url(""),
+        search_timeout_seconds=30,
+    )  # fmt: skip
+    left = threading.Event()
+    other_server.routes["/anime/stream/sintel/staffel-1/episode-1"] = stalling(
+        b"<html>", {"Content-Type": "text/html"}, left
+    )
+    failing = SiteFactory(site_id="sto", search_priority=2, base_url="http://127.0.0.1:9")
+    for site in (hanging, failing):
+        TitleMappingFactory(site=site, name="Sintel", slug="sintel")
+    current.forget()
+    found = search.search("Sintel", season=1, episode=1, budget=3)
+    assert {one.site_id for one in found.entries} == {"demo"}
+    assert "a worker goes on" in found.troubles["aniworld"]
+    assert "127.0.0.1:9" in found.troubles["sto"]
+    assert ("catalogue.probe", "aniworld", "sintel", 1, 1) in sent
+    assert left.wait(10), "the hanging request was not called off"
+    failing.refresh_from_db()
+    assert failing.failures == 1
 
 
 def test_many_failures_of_one_search_are_one_step(indexed: FaultySite):
