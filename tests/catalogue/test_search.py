@@ -312,7 +312,7 @@ def test_one_site_that_hangs_and_one_that_fails_leave_the_third_its_answer(
     for site in (hanging, failing):
         TitleMappingFactory(site=site, name="Sintel", slug="sintel")
     current.forget()
-    found = search.search("Sintel", season=1, episode=1, budget=3)
+    found = search.search("Sintel", season=1, episode=1, budget=6)
     assert {one.site_id for one in found.entries} == {"demo"}
     assert "a worker goes on" in found.troubles["aniworld"]
     assert "127.0.0.1:9" in found.troubles["sto"]
