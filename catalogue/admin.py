@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from anibridge.lib.admin import ReadOnlyAdmin
 from anibridge.lib.errors import AniBridgeError
 from catalogue import checking, refresh
 from catalogue.models import AvailabilityRecord, Site, Title, TitleMapping
@@ -56,21 +57,6 @@ class SiteAdmin(ModelAdmin):
                 text = result.kept or f"{result.titles} titles, {result.names} names"
                 level = messages.WARNING if result.kept else messages.SUCCESS
                 self.message_user(request, f"{site}: {text}", level)
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that AniBridge learns by itself: there to look at."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Title)

@@ -7,8 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
+from anibridge.lib.admin import ReadOnlyAdmin
 from downloads import services
 from downloads.errors import IllegalTransition
 from downloads.models import Heartbeat, Job, JobEvent, JobFile
@@ -36,7 +37,7 @@ class JobEventInline(ReadOnlyInline):
 
 
 @admin.register(Job)
-class JobAdmin(ModelAdmin):
+class JobAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "status", "bar", "source_site", "category", "updated_at")
     list_filter = ("status", "source_site", "category")
     search_fields = ("name", "infohash", "slug")
@@ -47,18 +48,6 @@ class JobAdmin(ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         """Deleted jobs are kept for the record only."""
         return super().get_queryset(request).filter(removed_at=None)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Jobs come from clients."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Through the actions below, which stop the worker first."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """There is nothing to type here; the actions below are what can be done."""
-        return False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may use the actions."""
@@ -101,11 +90,5 @@ class JobAdmin(ModelAdmin):
 
 
 @admin.register(Heartbeat)
-class HeartbeatAdmin(ModelAdmin):
+class HeartbeatAdmin(ReadOnlyAdmin):
     list_display = ("name", "role", "beat_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

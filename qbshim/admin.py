@@ -8,29 +8,18 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from anibridge.lib.admin import ReadOnlyAdmin
 from anibridge.lib.errors import AniBridgeError
 from qbshim import categories
 from qbshim.models import Category, ClientTask
 
 
 @admin.register(ClientTask)
-class ClientTaskAdmin(ModelAdmin):
+class ClientTaskAdmin(ReadOnlyAdmin):
     list_display = ("name", "status", "category", "tag_list", "added_on")
     list_select_related = ("job",)
     search_fields = ("name", "hash")
     date_hierarchy = "added_on"
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Clients add them."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """The job is what is deleted."""
-        return False
 
     @admin.display(description="status", ordering="job__status")
     def status(self, task: ClientTask) -> str:

@@ -11,7 +11,7 @@ import requests.exceptions
 import urllib3.exceptions
 
 from anibridge.lib import watch
-from anibridge.lib.errors import AniBridgeError
+from anibridge.lib.errors import AniBridgeError, error_chain
 from anibridge.lib.text import shorten
 
 
@@ -113,7 +113,7 @@ def translated(url: str) -> Iterator[None]:
 def typed(error: BaseException, url: str) -> OutboundError:
     """The error of this module that says what `error` means for somebody who asked for `url`."""
     host = host_of(url)
-    chain = list(_chain(error))
+    chain = list(error_chain(error))
 
     def seen(*kinds: type[BaseException]) -> BaseException | None:
         return next((one for one in chain if isinstance(one, kinds)), None)
@@ -145,19 +145,6 @@ def typed(error: BaseException, url: str) -> OutboundError:
     ):
         return InvalidUrl("that is not a valid address")
     return OutboundError(f"{host} broke the connection off")
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, what it wraps and what it came from: the libraries use args, causes and contexts."""
-    todo, seen = [error], set[int]()
-    while todo:
-        one = todo.pop(0)
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        inner = [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
-        todo.extend(thing for thing in inner if isinstance(thing, BaseException))
 
 
 def _reason(chain: list[BaseException]) -> str:

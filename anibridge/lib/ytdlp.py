@@ -18,7 +18,7 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnsupportedError, YoutubeDLError
 
 from anibridge.lib import http, media, watch
-from anibridge.lib.errors import AniBridgeError
+from anibridge.lib.errors import AniBridgeError, error_chain
 from anibridge.lib.outbound import OutboundError, deadline, host_of
 from anibridge.lib.ranged import RangedFile
 from anibridge.lib.text import shorten
@@ -427,7 +427,7 @@ def _worded(url: str, network: Network) -> Iterator[None]:
 
 
 def _meaning(error: BaseException, url: str, network: Network) -> Exception:
-    chain = list(_chain(error))
+    chain = list(error_chain(error))
     host = host_of(url)
     for one in chain:
         if isinstance(one, Stopped):
@@ -461,22 +461,3 @@ def _meaning(error: BaseException, url: str, network: Network) -> Exception:
 def _short(error: BaseException) -> str:
     text = re.sub(r"https?://\S+", "…", str(error)).removeprefix("ERROR:")
     return shorten(text, 200).strip()
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything it came from; yt-dlp hides causes in several places."""
-    todo, seen = [error], set[int]()
-    while todo:
-        one = todo.pop(0)
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        hidden = getattr(one, "exc_info", None)
-        inner = [
-            getattr(one, "cause", None),
-            hidden[1] if isinstance(hidden, tuple) and len(hidden) > 1 else None,
-            one.__cause__,
-            one.__context__,
-        ]
-        todo.extend(thing for thing in inner if isinstance(thing, BaseException))
