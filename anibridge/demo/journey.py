@@ -156,7 +156,7 @@ class Torznab:
             offers = [_offer(item) for item in root.findall("channel/item")]
             if offers or attempt == SEARCHES - 1:
                 return offers
-            tell("search", "nothing within the search's budget yet; asking again")
+            tell("waiting", "nothing within the search's budget yet; asking again")
             time.sleep(SEARCH_PAUSE)
         return []
 
