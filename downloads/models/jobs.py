@@ -1,4 +1,4 @@
-"""What happens to a release: jobs, their files, what changed and when, and which processes are alive."""
+"""What happens to a release: jobs, their files, and what changed and when."""
 
 from datetime import datetime
 from typing import Self
@@ -153,17 +153,3 @@ class JobEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.old or 'new'} → {self.new}"
-
-
-class Heartbeat(models.Model):
-    """A worker or beat process that was alive at `beat_at`."""
-
-    name = models.CharField(max_length=150, primary_key=True)
-    role = models.CharField(max_length=30, help_text="default, downloads or beat.")
-    beat_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
