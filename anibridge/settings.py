@@ -68,6 +68,19 @@ DOWNLOAD_RETRIES = env.int("DOWNLOAD_RETRIES", 3, validate=validate.Range(min=0,
 DOWNLOAD_SILENT_SECONDS = env.float(
     "DOWNLOAD_SILENT_SECONDS", 60, validate=validate.Range(min=5, max=3600)
 )
+DOWNLOAD_MAX_RUNNING = env.int("DOWNLOAD_MAX_RUNNING", 0, validate=validate.Range(min=0, max=1000))
+DOWNLOAD_FORCED_SLOTS = env.int("DOWNLOAD_FORCED_SLOTS", 1, validate=validate.Range(min=0, max=16))
+DOWNLOAD_PER_HOST = env.int("DOWNLOAD_PER_HOST", 4, validate=validate.Range(min=0, max=1000))
+DOWNLOAD_PER_SOURCE = env.int("DOWNLOAD_PER_SOURCE", 0, validate=validate.Range(min=0, max=1000))
+DOWNLOAD_STALL_SECONDS = env.float(
+    "DOWNLOAD_STALL_SECONDS", 60, validate=validate.Range(min=1, max=3600)
+)
+DOWNLOAD_RESERVE = env.size("DOWNLOAD_RESERVE", "256MiB")
+DOWNLOAD_MAX_BYTES = env.size("DOWNLOAD_MAX_BYTES", "200GB")
+DOWNLOAD_KEEP_PARTIAL_HOURS = env.float(
+    "DOWNLOAD_KEEP_PARTIAL_HOURS", 168, validate=validate.Range(min=0, max=24 * 365)
+)
+_library_roots = env.list("DOWNLOAD_LIBRARY_ROOTS", [])
 PROVIDER_ORDER = env.list(
     "PROVIDER_ORDER",
     ["VOE", "Filemoon", "Streamtape", "Vidmoly", "Doodstream", "LoadX", "Luluvdo", "Vidoza"],
@@ -89,6 +102,10 @@ SPECIALS_MATCH_THRESHOLD = env.float(
     "SPECIALS_MATCH_THRESHOLD", 0.5, validate=validate.Range(min=0, max=1)
 )
 OUTBOUND_ALLOWED_PRIVATE_HOSTS = env.list("OUTBOUND_ALLOWED_PRIVATE_HOSTS", [])
+TORZNAB_LINK_MODE = env.str("TORZNAB_LINK_MODE", "verify", validate=_one_of("verify", "magnet"))
+# A grab link stays good for so many days at least: delay profiles and pending releases hold them for days.
+GRAB_LINK_DAYS = env.int("TORZNAB_LINK_DAYS", 30, validate=validate.Range(min=1, max=3650))
+STRM_FILES_MODE = env.str("STRM_FILES_MODE", "no", validate=_one_of("no", "both", "only"))
 TORZNAB_RETURN_TEST_RESULT = env.bool("TORZNAB_RETURN_TEST_RESULT", True)
 QBIT_PUBLIC_SAVE_PATH = env.str("QBIT_PUBLIC_SAVE_PATH", "")
 
@@ -104,6 +121,9 @@ except EnvValidationError as error:
 # --- Derived from it; nothing below reads the environment ----------------------------------------
 DATA_DIR = DATA_DIR.expanduser().resolve()
 DOWNLOAD_DIR: Path = (_download_dir or DATA_DIR / "downloads").expanduser().resolve()
+DOWNLOAD_LIBRARY_ROOTS: list[Path] = [
+    Path(root.strip()).expanduser().resolve() for root in _library_roots if root.strip()
+]
 _demo_runs = DATA_DIR / "run" / "demo"  # holds the port while `up` runs the demo catalogue
 if DEMO is None and _demo_runs.exists():
     DEMO, DEMO_PORT = True, int(_demo_runs.read_text())

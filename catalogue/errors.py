@@ -65,3 +65,11 @@ class MetadataUnavailable(AniBridgeError):
 
 class InvalidMagnet(AniBridgeError):
     """Not a magnet link, or one of ours with a field missing or malformed."""
+
+
+class InvalidGrabLink(AniBridgeError):
+    """A grab link that was not made here."""
+
+
+class GrabLinkExpired(AniBridgeError):
+    """A grab link that is too old."""

@@ -154,10 +154,12 @@ _lock = threading.Lock()
 class Probed:
     """How a probe went, by site id: what went wrong, in words, and how many seconds the site took.
 
-    `broker_answers` is False when work could not be left to a worker; whoever asks again waits again.
+    `broker_answers` is False when work could not be left to a worker; whoever asks again waits again. `unanswered`
+    are the sites that had not come to an end when the time was up.
     """
 
     troubles: dict[str, str] = field(default_factory=dict)
+    unanswered: set[str] = field(default_factory=set)
     seconds: dict[str, float] = field(default_factory=dict)
     broker_answers: bool = True
 
@@ -213,8 +215,9 @@ def _round(tasks: Sequence[Task], deadline: float, probed: Probed) -> list[Task]
         client = run.task.client
         # What a site said to somebody else's request is that one's to tell.
         told = outcomes[client.site_id] if run.ours else []
-        if not _outcome(run, told, probed.troubles) and run.ours:
-            late.append(run.task)
+        if not _outcome(run, told, probed.troubles):
+            probed.unanswered.add(client.site_id)
+            late += [run.task] if run.ours else []
         took[client.site_id] = max(took[client.site_id], (run.ended or time.monotonic()) - started)
         disputed = availability.record(client.site_id, tuple(run.found), checked_at=run.began)
         again += _rechecks(client, disputed)

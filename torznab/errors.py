@@ -37,6 +37,20 @@ class UnknownFunction(RequestError):
     """`t` or the HTTP method names something that the indexer does not do."""
 
 
+class ReleaseGone(RequestError):
+    """The release that a client grabs is not there any more."""
+
+
+class Overloaded(AniBridgeError):
+    """There are more requests than can be worked on; `retry_after` is in seconds."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 # Codes of the Newznab specification. The nearest class in the error's ancestry counts.
 WIRE: Mapping[type[Exception], int] = {
     WrongApiKey: 100,
@@ -44,16 +58,21 @@ WIRE: Mapping[type[Exception], int] = {
     BadValue: 201,
     UnknownSite: 201,
     UnknownFunction: 202,
+    Overloaded: 500,
     AniBridgeError: 900,
 }
 
 
 def error_response(error: AniBridgeError, *, status: int = HTTPStatus.OK) -> HttpResponse:
-    """The answer that says what is wrong, as error XML."""
+    """The answer that says what is wrong, as error XML. Being overloaded is told by the status, where clients look."""
     code = next(WIRE[cls] for cls in type(error).__mro__ if cls in WIRE)
     body = Element("error", code=str(code), description=shorten(str(error)))
-    return HttpResponse(
+    response = HttpResponse(
         tostring(body, encoding="utf-8", xml_declaration=True),
         status=status,
         content_type=CONTENT_TYPE,
     )
+    if isinstance(error, Overloaded):
+        response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -28,6 +28,8 @@ CONNECTIVITY_DATE: Final = datetime(2024, 1, 1, tzinfo=UTC)
 class Item:
     """One release in a feed. `guid` and `published` never change for the same release."""
 
+    site: str
+    slug: str
     guid: str
     title: str
     published: datetime
@@ -39,18 +41,33 @@ class Item:
     subtitles: str
     season: int | None
     episode: int | None
+    year: int | None = None
+    tvdb_id: int | None = None
+    imdb: str = ""
+    """Digits only."""
+    files: int = 1
+    page: str = ""
+    """Where a person can read about it."""
+    link: str = ""
+    """What is fetched in place of the magnet; empty where the magnet itself is offered."""
 
 
-def of_entry(entry: ResultEntry) -> Item:
-    """The item of a search result."""
+def of_entry(entry: ResultEntry, *, strm: bool = False, tvdb_id: int | None = None) -> Item:
+    """The item of a search result: the video, or the `.strm` file that plays it.
+
+    The latter claims the same size, because clients judge the quality by it.
+    """
     release = entry.release
+    if strm:
+        release = replace(release, identity=replace(release.identity, strm=True))
     film = release.identity.is_film
-    return _item(
+    item = _item(
         release,
         published=entry.first_seen_at,
         size=size_of(entry.size_bytes, entry.duration_seconds, entry.height, film=film),
         listed=categories.carried(film=film, height=entry.height),
     )
+    return replace(item, year=entry.year, tvdb_id=tvdb_id)
 
 
 def connectivity(asked: Collection[int]) -> Item | None:
@@ -100,6 +117,8 @@ def _item(release: Release, *, published: datetime, size: int, listed: tuple[int
     film = identity.is_film and release.alias is None
     season, episode = release.alias or (identity.season, identity.episode)
     return Item(
+        site=identity.site,
+        slug=identity.slug,
         guid=":".join(parts),
         title=release.shown_name,
         published=published,

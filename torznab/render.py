@@ -1,80 +1,117 @@
-"""XML for the clients: the feed, and what the indexer can do. Nothing here is ever pasted from strings."""
+"""XML for the clients: the feed, and what the indexer can do. Nothing here is ever pasted from strings.
 
-from collections.abc import Iterable, Iterator
+Written as a stream of events: a page of a hundred items never exists as a tree.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from email.utils import format_datetime
+from io import BytesIO
 from typing import Final
-from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
+from xml.sax.saxutils import XMLGenerator
 
 from anibridge.lib.text import without_controls
-from torznab.categories import TREE
+from torznab.capabilities import Capabilities
 from torznab.items import Item
 from torznab.query import MAX_LIMIT
 
 NAMESPACE: Final = "http://torznab.com/schemas/2015/feed"
-# Some clients look for the prefix and not for the namespace that it stands for.
-register_namespace("torznab", NAMESPACE)
 MAGNET_TYPE: Final = "application/x-bittorrent;x-scheme-handler/magnet"
-"""The only type besides plain torrents under which Sonarr and Radarr take an enclosure with its size."""
+TORRENT_TYPE: Final = "application/x-bittorrent"
+"""The two types under which Sonarr and Radarr take an enclosure with its size."""
 SEEDERS: Final = 100
 """A source that is there is there at full speed; clients reject releases with fewer seeders than their owner demands."""
 TITLE: Final = "AniBridge"
-# Mode, whether it is available, its parameters. Sonarr asks by the ids first and by title when that gave nothing; the
-# service that knows them knows series only, so films have none.
-SEARCHING: Final = (
-    ("search", True, "q"),
-    ("tv-search", True, "q,season,ep,tvdbid,imdbid,tmdbid"),
-    ("movie-search", True, "q"),
-    ("audio-search", False, "q"),
-    ("book-search", False, "q"),
-)
 
 
-def feed(items: Iterable[Item], *, link: str) -> bytes:
+class Document:
+    """An XML document under way. Whatever text it is given, what comes out is well formed."""
+
+    def __init__(self) -> None:
+        self._buffer = BytesIO()
+        self._xml = XMLGenerator(self._buffer, "utf-8", short_empty_elements=True)
+        self._xml.startDocument()
+
+    def open(self, tag: str, attributes: Mapping[str, str] | None = None) -> None:
+        """Begin an element that others go into."""
+        clean = {name: without_controls(value) for name, value in (attributes or {}).items()}
+        self._xml.startElement(tag, clean)  # type: ignore[arg-type]
+
+    def close(self, *tags: str) -> None:
+        """End elements, the innermost first."""
+        for tag in tags:
+            self._xml.endElement(tag)
+
+    def leaf(self, tag: str, text: str = "", attributes: Mapping[str, str] | None = None) -> None:
+        """A whole element with nothing but text in it."""
+        self.open(tag, attributes)
+        if text:
+            self._xml.characters(without_controls(text))
+        self._xml.endElement(tag)
+
+    def bytes(self) -> bytes:
+        """What was written so far."""
+        return self._buffer.getvalue()
+
+
+def feed(items: Iterable[Item], *, link: str, title: str = TITLE) -> bytes:
     """An RSS document with the items in the given order."""
-    root = Element("rss", version="2.0")
-    channel = SubElement(root, "channel")
-    _text(channel, "title", TITLE)
-    _text(channel, "description", "Episodes and films of the catalogue")
-    _text(channel, "link", link)
+    document = Document()
+    # Some clients look for the prefix and not for the namespace that it stands for.
+    document.open("rss", {"version": "2.0", "xmlns:torznab": NAMESPACE})
+    document.open("channel")
+    document.leaf("title", title)
+    document.leaf("description", "Episodes and films of the catalogue")
+    document.leaf("link", link)
     for item in items:
-        _add(channel, item)
-    return _document(root)
+        _add(document, item)
+    document.close("channel", "rss")
+    return document.bytes()
 
 
-def caps(*, version: str) -> bytes:
+def caps(offered: Capabilities, *, version: str) -> bytes:
     """What the indexer can do. Sonarr and Radarr keep it for seven days."""
-    root = Element("caps")
-    SubElement(root, "server", version=version, title=TITLE)
-    SubElement(root, "limits", max=str(MAX_LIMIT), default=str(MAX_LIMIT))
-    searching = SubElement(root, "searching")
-    for mode, available, params in SEARCHING:
+    document = Document()
+    document.open("caps")
+    document.leaf("server", attributes={"version": version, "title": offered.title})
+    document.leaf("limits", attributes={"max": str(MAX_LIMIT), "default": str(MAX_LIMIT)})
+    document.open("searching")
+    for mode, params in offered.modes.items():
         # Clients split the list at commas and keep blanks, so there are none.
-        SubElement(searching, mode, available="yes" if available else "no", supportedParams=params)
-    listed = SubElement(root, "categories")
-    for parent in TREE:
-        element = SubElement(listed, "category", id=str(parent.id), name=parent.name)
+        there = "yes" if params else "no"
+        params_told = ",".join(params or ("q",))
+        document.leaf(mode, attributes={"available": there, "supportedParams": params_told})
+    document.close("searching")
+    document.open("categories")
+    for parent in offered.categories:
+        document.open("category", {"id": str(parent.id), "name": parent.name})
         for child in parent.children:
-            SubElement(element, "subcat", id=str(child.id), name=child.name)
-    return _document(root)
+            document.leaf("subcat", attributes={"id": str(child.id), "name": child.name})
+        document.close("category")
+    document.close("categories", "caps")
+    return document.bytes()
 
 
-def _add(channel: Element, item: Item) -> None:
-    element = SubElement(channel, "item")
-    _text(element, "title", item.title)
-    _text(element, "guid", item.guid, isPermaLink="false")
-    _text(element, "pubDate", format_datetime(item.published.astimezone(UTC), usegmt=True))
+def _add(document: Document, item: Item) -> None:
+    document.open("item")
+    document.leaf("title", item.title)
+    document.leaf("guid", item.guid, {"isPermaLink": "false"})
+    document.leaf("pubDate", format_datetime(item.published.astimezone(UTC), usegmt=True))
     for category in item.categories:
-        _text(element, "category", str(category))
-    SubElement(
-        element,
+        document.leaf("category", str(category))
+    if item.page:
+        document.leaf("comments", item.page)
+    document.leaf(
         "enclosure",
-        url=without_controls(item.magnet),
-        length=str(item.size),
-        type=MAGNET_TYPE,
+        attributes={
+            "url": item.link or item.magnet,
+            "length": str(item.size),
+            "type": TORRENT_TYPE if item.link else MAGNET_TYPE,
+        },
     )
     for name, value in _attributes(item):
-        SubElement(element, f"{{{NAMESPACE}}}attr", name=name, value=without_controls(value))
+        document.leaf("torznab:attr", attributes={"name": name, "value": value})
+    document.close("item")
 
 
 def _attributes(item: Item) -> Iterator[tuple[str, str]]:
@@ -84,7 +121,9 @@ def _attributes(item: Item) -> Iterator[tuple[str, str]]:
     yield "seeders", str(SEEDERS)
     yield "peers", str(SEEDERS)
     yield "infohash", item.infohash
-    yield "magneturl", item.magnet
+    if not item.link:
+        # Beside a link it would be taken instead, and nobody would look whether the release is still there.
+        yield "magneturl", item.magnet
     if item.spoken:
         yield "language", item.spoken
     if item.subtitles:
@@ -93,13 +132,13 @@ def _attributes(item: Item) -> Iterator[tuple[str, str]]:
         yield "season", str(item.season)
     if item.episode is not None:
         yield "episode", str(item.episode)
+    if item.year is not None:
+        yield "year", str(item.year)
+    if item.tvdb_id:
+        yield "tvdbid", str(item.tvdb_id)
+    if item.imdb:
+        # Digits alone: with «tt» Prowlarr loses the item.
+        yield "imdb", item.imdb
+    yield "files", str(item.files)
     yield "downloadvolumefactor", "0"
     yield "uploadvolumefactor", "1"
-
-
-def _text(parent: Element, tag: str, text: str, **attributes: str) -> None:
-    SubElement(parent, tag, attributes).text = without_controls(text)
-
-
-def _document(root: Element) -> bytes:
-    return tostring(root, encoding="utf-8", xml_declaration=True)

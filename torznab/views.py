@@ -1,4 +1,4 @@
-"""`/torznab/api` for every site, `/torznab/<site>/api` for one. Every answer is XML."""
+"""`/torznab/api` for every site, `/torznab/<site>/api` for one, all in XML; `/torznab/grab/<token>` for what is grabbed."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,14 +12,17 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
 from anibridge.lib import apikeys
 from anibridge.lib.errors import AniBridgeError
-from torznab import query, render, services
+from anibridge.lib.text import shorten
+from torznab import capabilities, query, render, services
 from torznab.errors import (
     CONTENT_TYPE,
     BadValue,
     MissingParameter,
+    Overloaded,
     UnknownFunction,
     WrongApiKey,
     error_response,
@@ -75,14 +78,49 @@ def _answer(request: HttpRequest, params: Mapping[str, Any], site: str | None) -
     if not name:
         raise MissingParameter("the parameter t is missing")
     if name == "caps":
-        return HttpResponse(render.caps(version=settings.VERSION), content_type=CONTENT_TYPE)
+        offered = capabilities.of_sites(sites, alone=site is not None)
+        return HttpResponse(
+            render.caps(offered, version=settings.VERSION), content_type=CONTENT_TYPE
+        )
     if name not in FUNCTIONS:
         raise UnknownFunction("t must be caps, search, tvsearch or movie")
     asked = query.read(FUNCTIONS[name], params)
-    found = services.find(asked, sites=sites, client=_client(request))
+    base_url = settings.PUBLIC_URL or request.build_absolute_uri("/")
+    found = services.find(asked, sites=sites, client=_client(request), base_url=base_url)
     return HttpResponse(
-        render.feed(found, link=settings.PUBLIC_URL or request.build_absolute_uri("/")),
+        render.feed(found, link=base_url),
         content_type="application/rss+xml; charset=utf-8",
+    )
+
+
+@require_safe
+def grab(request: HttpRequest, token: str) -> HttpResponse:
+    """What a client follows to grab a release: on to its magnet, or 404 in words when it is not there.
+
+    404 makes Sonarr and Radarr take the next release of the same search, and is no mark against the indexer. A
+    token that is forged or too old is answered so as well: a new search brings new ones. Never 307 or 308, which
+    the clients do not follow to a magnet.
+    """
+    try:
+        magnet = services.verify(token)
+    except Overloaded as error:
+        return _plain(error, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(error.retry_after)})
+    except AniBridgeError as error:
+        return _plain(error, HTTPStatus.NOT_FOUND)
+    # Not Django's redirect: that one refuses magnets, and addresses above 2,048 characters.
+    return HttpResponse(
+        status=HTTPStatus.FOUND, headers={"Location": magnet, "Cache-Control": "no-store"}
+    )
+
+
+def _plain(
+    error: AniBridgeError, status: HTTPStatus, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    return HttpResponse(
+        shorten(str(error)) + "\n",
+        status=status,
+        content_type="text/plain; charset=utf-8",
+        headers={"Cache-Control": "no-store", **(headers or {})},
     )
 
 

@@ -61,7 +61,8 @@ class Offer:
     """A release as the feed offers it."""
 
     name: str
-    magnet: str
+    link: str
+    """What a client follows to grab it: a magnet, or an address that leads to one."""
     infohash: str
     size: int
     language: str
@@ -101,13 +102,16 @@ def walk(
         )
         offer = _pick(offers, wanted)
         tell("pick", f"{offer.name} ({offer.size / 1e6:.1f} MB)")
-    return _download(access, wanted, offer, tell, show, seconds)
+        magnet = torznab.grab(offer)
+        tell("grab", f"it is there; {magnet[:68]}…")
+    return _download(access, wanted, offer, magnet, tell, show, seconds)
 
 
-def find(access: Access, wanted: Wanted) -> Offer:
-    """The release that the journey would grab."""
+def find(access: Access, wanted: Wanted) -> tuple[Offer, str]:
+    """The release that the journey would grab, and its magnet."""
     with indexer(access) as torznab:
-        return _pick(torznab.search(wanted), wanted)
+        offer = _pick(torznab.search(wanted), wanted)
+        return offer, torznab.grab(offer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,24 @@ class Torznab:
             time.sleep(SEARCH_PAUSE)
         return []
 
+    def grab(self, offer: Offer) -> str:
+        """The magnet of an offer, as the *arrs come by it: a redirect to one is taken, and followed no further."""
+        link = offer.link
+        if not link.startswith("magnet:"):
+            answer = http.fetch(
+                link,
+                session=self.session,
+                headers={"Accept": "application/x-bittorrent"},
+                timeout=60,
+                follow=False,
+            )
+            if answer.status not in (301, 302, 303):
+                raise JourneyFailed(f"the grab link answered {answer.status}: {answer.text[:200]}")
+            link = answer.headers.get("location", "")
+        if not link.startswith("magnet:?xt=urn:btih:") or offer.infohash not in link:
+            raise JourneyFailed(f"no magnet of the release: {link[:80]}")
+        return link
+
     def _ask(self, **parameters: str) -> ElementTree.Element:
         query = urlencode({**parameters, "apikey": self.access.api_key})
         answer = http.fetch(
@@ -190,7 +212,7 @@ def _offer(item: ElementTree.Element) -> Offer:
         raise JourneyFailed("an item without enclosure, title or date: a client would drop it")
     return Offer(
         name=item.findtext("title") or "",
-        magnet=attributes.get("magneturl") or enclosure.get("url") or "",
+        link=attributes.get("magneturl") or enclosure.get("url") or "",
         infohash=attributes.get("infohash", ""),
         size=int(attributes.get("size") or 0),
         language=attributes.get("language", ""),
@@ -200,21 +222,27 @@ def _offer(item: ElementTree.Element) -> Offer:
 def _pick(offers: list[Offer], wanted: Wanted) -> Offer:
     """The first release in the wanted language, as a profile with one language would."""
     for offer in offers:
-        if offer.language == wanted.language and offer.infohash in offer.magnet:
+        if offer.language == wanted.language and offer.infohash:
             return offer
     found = ", ".join(offer.name for offer in offers) or "none"
     raise JourneyFailed(f"no {wanted.language} release of {wanted.title}; found: {found}")
 
 
 def _download(
-    access: Access, wanted: Wanted, offer: Offer, tell: Tell, show: Show, seconds: float
+    access: Access,
+    wanted: Wanted,
+    offer: Offer,
+    magnet: str,
+    tell: Tell,
+    show: Show,
+    seconds: float,
 ) -> Arrived:
     with connected(access) as client:
         tell("connect", f"qBittorrent {client.app_version()}, API {client.app_web_api_version()}")
         if CATEGORY not in client.torrents_categories():
             client.torrents_create_category(name=CATEGORY)
         client.torrents_delete(delete_files=True, torrent_hashes=offer.infohash)
-        answer = client.torrents_add(urls=offer.magnet, category=CATEGORY)
+        answer = client.torrents_add(urls=magnet, category=CATEGORY)
         if answer != "Ok.":
             raise JourneyFailed(f"the magnet was refused: {answer}")
         tell("add", f"{offer.infohash} in category {CATEGORY}")

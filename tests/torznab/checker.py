@@ -10,7 +10,8 @@ from django.http import HttpResponse
 
 NAMESPACE = "http://torznab.com/schemas/2015/feed"
 MAGNET_TYPE = "application/x-bittorrent;x-scheme-handler/magnet"
-ENCLOSURES = ("application/x-bittorrent", MAGNET_TYPE)
+TORRENT_TYPE = "application/x-bittorrent"
+LINK = re.compile(r"https?://[\w.:-]+(?:/[\w.-]+)*/torznab/grab/\w[\w.~-]+", re.ASCII)
 LANGUAGES = {"German", "English", "Japanese"}
 DATE = re.compile(
     r"(?P<weekday>Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<moment>\d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2}) GMT"
@@ -107,7 +108,9 @@ def _item(element: ElementTree.Element) -> ReadItem:
             need(attr.get("value"), f"{title}: attr without value")
         )
     enclosure = need_element(element, "enclosure")
-    need(enclosure.get("type") in ENCLOSURES, f"enclosure type {enclosure.get('type')}")
+    magnet = enclosure.attrib["url"].startswith("magnet:")
+    kind = MAGNET_TYPE if magnet else TORRENT_TYPE
+    need(enclosure.get("type") == kind, f"enclosure type {enclosure.get('type')}")
     size = int(attributes["size"][0])
     need(size > 0 and int(enclosure.attrib["length"]) == size, "no size, or two")
     item = ReadItem(
@@ -133,11 +136,15 @@ def _check_attributes(item: ReadItem) -> None:
     seeders, peers = int(item.one("seeders")), int(item.one("peers"))
     need(seeders >= 1 and peers >= seeders, "no seeders, or more than peers")
     need(re.fullmatch(r"[0-9a-f]{40}", item.one("infohash"), re.I), "no infohash")
-    need(magnet_hash(item.url) == item.one("infohash").lower(), "another hash in the magnet")
-    need(magnet_hash(item.one("magneturl")) == item.one("infohash").lower(), "another hash")
+    if item.url.startswith("magnet:"):
+        need(magnet_hash(item.url) == item.one("infohash").lower(), "another hash in the magnet")
+        need(magnet_hash(item.one("magneturl")) == item.one("infohash").lower(), "another hash")
+    else:
+        need(LINK.fullmatch(item.url), f"no link: {item.url[:60]}")
+        need("magneturl" not in item.attributes, "clients would take the magnet, not the link")
     for language in item.attributes.get("language", []) + item.attributes.get("subs", []):
         need(language in LANGUAGES, f"no language: {language}")
-    for name in ("season", "episode"):
+    for name in ("season", "episode", "year", "tvdbid", "imdb", "files"):
         for value in item.attributes.get(name, []):
             need(value.isdecimal(), f"{name} {value}")
     need(float(item.one("downloadvolumefactor")) == 0, "not free")

@@ -57,6 +57,8 @@ def test_a_query_without_end_is_answered(ask: Ask, raw: str):
 def made(**changed: object) -> Item:
     release = Release(Identity("aniworld", "sintel", 1, 1, "German Dub"), "Sintel", "ANIWORLD")
     values: dict[str, object] = {
+        "site": "aniworld",
+        "slug": "sintel",
         "guid": "aniworld:sintel:1:1:German Dub",
         "title": release.name,
         "published": datetime(2026, 1, 1, tzinfo=UTC),
