@@ -40,7 +40,7 @@ def read(text: str) -> tuple[str, Magnet]:
             raise ValueError("no mark")
         last_day, magnet = _signer().unsign_object(text.removeprefix(_MARK))
         found = parse_magnet(magnet)
-        expired = _today() > int(last_day)
+        expired = today() > int(last_day)
     except (signing.BadSignature, InvalidMagnet, ValueError, TypeError) as error:
         raise InvalidGrabLink("this grab link was not made here; search again") from error
     if expired:
@@ -53,11 +53,12 @@ def _signer() -> Any:
     return signing.Signer(salt=_SALT, sep="~")
 
 
-def _today() -> int:
+def today() -> int:
+    """The day, counted from 1970. A token is the same all day long."""
     return int(time.time()) // _DAY
 
 
 def _last_day(infohash: str) -> int:
     life = settings.GRAB_LINK_DAYS
     phase = int(infohash[:8], 16) % life
-    return ((_today() + phase) // life + 2) * life - phase
+    return ((today() + phase) // life + 2) * life - phase

@@ -60,14 +60,21 @@ def of_entry(entry: ResultEntry, *, strm: bool = False, tvdb_id: int | None = No
     release = entry.release
     if strm:
         release = replace(release, identity=replace(release.identity, strm=True))
-    film = release.identity.is_film
+    film, episodes = entry.is_film, entry.episodes or 1
+    known, seconds = entry.size_bytes, entry.duration_seconds
     item = _item(
         release,
         published=entry.first_seen_at,
-        size=size_of(entry.size_bytes, entry.duration_seconds, entry.height, film=film),
-        listed=categories.carried(film=film, height=entry.height),
+        size=size_of(known, seconds, entry.height, film=film, episodes=episodes),
+        listed=categories_of(entry),
     )
-    return replace(item, year=entry.year, tvdb_id=tvdb_id)
+    imdb = entry.imdb_id.removeprefix("tt")
+    return replace(item, year=entry.year, tvdb_id=tvdb_id, imdb=imdb, files=episodes)
+
+
+def categories_of(entry: ResultEntry) -> tuple[int, ...]:
+    """The categories that its item carries."""
+    return categories.carried(film=entry.is_film, height=entry.height)
 
 
 def connectivity(asked: Collection[int]) -> Item | None:
@@ -96,14 +103,22 @@ def connectivity(asked: Collection[int]) -> Item | None:
 
 
 def size_of(
-    known: int | None, seconds: float | None, height: int | None, *, film: bool = False
+    known: int | None,
+    seconds: float | None,
+    height: int | None,
+    *,
+    film: bool = False,
+    episodes: int = 1,
 ) -> int:
-    """Bytes: as measured, else what a stream of this quality usually has. Never 0: clients read that as unknown."""
+    """Bytes: as measured, else what a stream of this quality usually has. Never 0: clients read that as unknown.
+
+    Of a pack, `known` and `seconds` are those of all its `episodes`.
+    """
     if known and known > 0:
         return known
-    minutes = float(FILM_MINUTES if film else EPISODE_MINUTES)
+    minutes = float(FILM_MINUTES if film else EPISODE_MINUTES * episodes)
     if seconds and math.isfinite(seconds) and seconds > 0:
-        minutes = min(seconds / 60, LONGEST_MINUTES)
+        minutes = min(seconds / 60, LONGEST_MINUTES * episodes)
     return max(int(minutes * TYPICAL_RATES.get(resolution(height), LEAST_RATE) * MIB), 1)
 
 
@@ -113,8 +128,10 @@ def _item(release: Release, *, published: datetime, size: int, listed: tuple[int
     parts += ["" if identity.episode is None else str(identity.episode), identity.language]
     # The site's own numbers first; another name for the same special is another item to a client.
     parts += ["alias-s{}e{}".format(*release.alias)] if release.alias else []
+    # A series' film offered as one is another item than the special that it is as well.
+    parts += ["film"] if release.film and not identity.is_film else []
     parts += ["strm"] if identity.strm else []
-    film = identity.is_film and release.alias is None
+    film = release.is_film
     season, episode = release.alias or (identity.season, identity.episode)
     return Item(
         site=identity.site,

@@ -21,6 +21,7 @@ MAX_TITLE = 400
 MAX_SEASON = 1899
 """From 1900 on a season is a year: the daily form, which no site here numbers its episodes by."""
 MAX_EPISODE = 99_999
+YEARS = range(1870, 2100)
 IDS = ("tvdbid", "imdbid", "tmdbid", "rid", "tvmazeid", "traktid", "doubanid", "anidbid")
 _ID = re.compile(r"0*([1-9][0-9]{0,9})")
 _IMDB = re.compile(r"(?:tt)?([0-9]{5,10})", re.IGNORECASE)
@@ -61,6 +62,8 @@ class Query:
     unanswerable: bool = False
     absolute: int | None = None
     ids: Ids = field(default_factory=Ids)
+    year: int | None = None
+    """In which a film was made."""
 
     @property
     def is_feed(self) -> bool:
@@ -87,7 +90,9 @@ def read(function: Function, params: Mapping[str, str]) -> Query:
 
     `season` and `ep` win against numbers in `q`.
     """
-    subject = _subject(params)
+    # A film may be called by a number alone; no film is counted through seasons.
+    subject = _subject(params, counted=function is not Function.MOVIE)
+    year = _number(params, "year")
     limit = _number(params, "limit")
     return Query(
         title=subject.title,
@@ -95,6 +100,7 @@ def read(function: Function, params: Mapping[str, str]) -> Query:
         episode=subject.episode,
         absolute=subject.absolute,
         ids=subject.ids,
+        year=year if year in YEARS else None,
         unanswerable=subject.unanswerable,
         categories=_categories(params) or function.categories,
         offset=max(_number(params, "offset") or 0, 0),
@@ -102,14 +108,15 @@ def read(function: Function, params: Mapping[str, str]) -> Query:
     )
 
 
-def _subject(params: Mapping[str, str]) -> _Subject:
+def _subject(params: Mapping[str, str], *, counted: bool) -> _Subject:
     """What the request is about; unanswerable where that cannot be known here."""
     season, by_date = _number(params, "season"), _AIR_DATE.fullmatch(params.get("ep", "").strip())
     episode = None if by_date else _number(params, "ep")
     asked = " ".join(without_controls(params.get("q", "")).split())[:MAX_TITLE]
     ids = _ids(params)
     numbered = season is not None or episode is not None
-    if asked.isdecimal() and asked.isascii() and not numbered and _has_id(params):
+    digits = asked.isdecimal() and asked.isascii()
+    if counted and digits and not numbered and _has_id(params):
         # Sonarr's absolute form: the id says which show, `q` only the number.
         if not ids or len(asked) > 5:
             return _UNKNOWN

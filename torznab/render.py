@@ -27,10 +27,11 @@ TITLE: Final = "AniBridge"
 class Document:
     """An XML document under way. Whatever text it is given, what comes out is well formed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, fragment: bool = False) -> None:
         self._buffer = BytesIO()
         self._xml = XMLGenerator(self._buffer, "utf-8", short_empty_elements=True)
-        self._xml.startDocument()
+        if not fragment:
+            self._xml.startDocument()
 
     def open(self, tag: str, attributes: Mapping[str, str] | None = None) -> None:
         """Begin an element that others go into."""
@@ -49,13 +50,17 @@ class Document:
             self._xml.characters(without_controls(text))
         self._xml.endElement(tag)
 
-    def bytes(self) -> bytes:
+    def add(self, fragment: bytes) -> None:
+        """Take over a whole element that another document has written; not as the first one within another."""
+        self._buffer.write(fragment)
+
+    def written(self) -> bytes:
         """What was written so far."""
         return self._buffer.getvalue()
 
 
-def feed(items: Iterable[Item], *, link: str, title: str = TITLE) -> bytes:
-    """An RSS document with the items in the given order."""
+def feed(fragments: Iterable[bytes], *, link: str, title: str = TITLE) -> bytes:
+    """An RSS document with what `of_item` has written, in the given order."""
     document = Document()
     # Some clients look for the prefix and not for the namespace that it stands for.
     document.open("rss", {"version": "2.0", "xmlns:torznab": NAMESPACE})
@@ -63,10 +68,10 @@ def feed(items: Iterable[Item], *, link: str, title: str = TITLE) -> bytes:
     document.leaf("title", title)
     document.leaf("description", "Episodes and films of the catalogue")
     document.leaf("link", link)
-    for item in items:
-        _add(document, item)
+    for fragment in fragments:
+        document.add(fragment)
     document.close("channel", "rss")
-    return document.bytes()
+    return document.written()
 
 
 def caps(offered: Capabilities, *, version: str) -> bytes:
@@ -89,10 +94,12 @@ def caps(offered: Capabilities, *, version: str) -> bytes:
             document.leaf("subcat", attributes={"id": str(child.id), "name": child.name})
         document.close("category")
     document.close("categories", "caps")
-    return document.bytes()
+    return document.written()
 
 
-def _add(document: Document, item: Item) -> None:
+def of_item(item: Item) -> bytes:
+    """One element of a feed."""
+    document = Document(fragment=True)
     document.open("item")
     document.leaf("title", item.title)
     document.leaf("guid", item.guid, {"isPermaLink": "false"})
@@ -112,6 +119,7 @@ def _add(document: Document, item: Item) -> None:
     for name, value in _attributes(item):
         document.leaf("torznab:attr", attributes={"name": name, "value": value})
     document.close("item")
+    return document.written()
 
 
 def _attributes(item: Item) -> Iterator[tuple[str, str]]:

@@ -1,23 +1,21 @@
 """From a query to the releases that answer it."""
 
 import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection
 
 from django.conf import settings
 from django.core.cache import cache
-from django.urls import reverse
 
 from anibridge.lib.text import shorten
 from catalogue import grabs, verifying
 from catalogue.errors import UnknownSite
 from catalogue.models import Site
-from catalogue.search import Answered, Ids, search
+from catalogue.search import Answered, Ids, films, search
 from catalogue.search import feed as newest
-from catalogue.sites import SITES, get_adapter
-from torznab import categories, items, overload
+from catalogue.sites import SITES
+from torznab import categories, items, offering, overload, render
 from torznab.errors import ReleaseGone
-from torznab.items import Item
+from torznab.offering import Offer, Where
 from torznab.query import Query
 
 ANCHOR_SECONDS = 600
@@ -33,8 +31,8 @@ def sites_asked(site_id: str | None) -> frozenset[str]:
     return frozenset({site_id})
 
 
-def find(query: Query, *, sites: Collection[str], client: str, base_url: str) -> list[Item]:
-    """One page of what answers the query. `client` tells those apart who turn the pages of a feed.
+def find(query: Query, *, sites: Collection[str], client: str, base_url: str) -> list[bytes]:
+    """One page of what answers the query, as elements of a feed. `client` tells those apart who turn its pages.
 
     Items are fetched through links below `base_url`, unless TORZNAB_LINK_MODE offers their magnets. A site in
     trouble takes nothing from the others; it is the dashboard that tells of it, not the feed.
@@ -42,11 +40,15 @@ def find(query: Query, *, sites: Collection[str], client: str, base_url: str) ->
     if query.limit == 0 or query.unanswerable:
         return []
     if query.is_feed:
-        found = _feed(query, sites, client)
+        offers = _feed(query, sites, client)
+        test = items.connectivity(query.categories) if _is_untouched(query, offers) else None
+        if test:
+            return [render.of_item(offering.linked(test, _where(base_url)))]
     else:
         with overload.slot():
-            found = _found(query, sites)
-    return _linked(found, base_url)
+            offers = _found(query, sites)
+    where = _where(base_url)
+    return [offering.element(offer, where) for offer in offers]
 
 
 def verify(text: str) -> str:
@@ -73,39 +75,37 @@ def _variants() -> tuple[bool, ...]:
     return {"no": (False,), "both": (False, True), "only": (True,)}[settings.STRM_FILES_MODE]
 
 
-def _found(query: Query, sites: Collection[str]) -> list[Item]:
+def _found(query: Query, sites: Collection[str]) -> list[Offer]:
     answered = _searched(query, sites)
     tvdb_id = answered.show.tvdb_id if answered.show and query.ids else None
-    found = (
-        items.of_entry(entry, strm=strm, tvdb_id=tvdb_id)
+    found = [
+        Offer(entry, strm, tvdb_id)
         for entry in answered.entries
+        if categories.is_asked(items.categories_of(entry), query.categories)
         for strm in _variants()
-    )
-    wanted = [item for item in found if categories.is_asked(item.categories, query.categories)]
-    return wanted[query.offset : query.offset + query.limit]
+    ]
+    return found[query.offset : query.offset + query.limit]
 
 
 def _searched(query: Query, sites: Collection[str]) -> Answered:
-    season, episode, ids = query.season, query.episode, query.ids
     if not categories.asks_for_episodes(query.categories):
-        # Films alone: a series' sites have none, and asking them would only cost them requests.
-        sites = [site_id for site_id in sites if SITES[site_id].lists_films]
-        if not sites or season or episode or query.absolute is not None:
+        if query.season or query.episode or query.absolute is not None:
             return Answered()
         # A film's TMDB number is a series' as well: only the IMDb id is the same everywhere.
-        season, episode, ids = 0, 0, Ids(imdb=ids.imdb)
+        imdb = Ids(imdb=query.ids.imdb)
+        return films(query.title, year=query.year, ids=imdb, sites=sorted(sites))
     return search(
         query.title,
-        season=season,
-        episode=episode,
+        season=query.season,
+        episode=query.episode,
         absolute=query.absolute,
-        ids=ids,
+        ids=query.ids,
         sites=sorted(sites),
     )
 
 
-def _feed(query: Query, sites: Collection[str], client: str) -> list[Item]:
-    """What became available most recently. Nothing at all yet: the connectivity item."""
+def _feed(query: Query, sites: Collection[str], client: str) -> list[Offer]:
+    """What became available most recently."""
     # What arrives while a client turns the pages would push the end of one page onto the next.
     place = _anchor_key(query, sites, client)
     variants = _variants()
@@ -120,33 +120,22 @@ def _feed(query: Query, sites: Collection[str], client: str) -> list[Item]:
     )
     if page and not query.offset:
         cache.set(place, page[0].place, ANCHOR_SECONDS)
-    if not (page or query.offset) and settings.TORZNAB_RETURN_TEST_RESULT:
-        item = items.connectivity(query.categories)
-        return [item] if item else []
-    found = [items.of_entry(entry, strm=strm) for entry in page for strm in variants]
+    found = [Offer(entry, strm) for entry in page for strm in variants]
     return found[skipped : skipped + query.limit]
 
 
-def _linked(found: list[Item], base_url: str) -> list[Item]:
-    """The items with what a client fetches and reads about them; addresses of the sites in one query."""
-    if not found:
-        return found
-    bases = dict(Site.objects.values_list("site_id", "base_url"))
-    verified = settings.TORZNAB_LINK_MODE == "verify"
-    linked = []
-    for item in found:
-        link = ""
-        if verified:
-            path = reverse("torznab:grab", args=[grabs.token(item.magnet, item.infohash)])
-            link = base_url.rstrip("/") + path
-        linked.append(replace(item, link=link, page=_page(item, bases)))
-    return linked
+def _is_untouched(query: Query, offers: Collection[Offer]) -> bool:
+    """Whether there is nothing at all yet, which a client's test would take for a failure."""
+    return not offers and not query.offset and settings.TORZNAB_RETURN_TEST_RESULT
 
 
-def _page(item: Item, bases: Mapping[str, str]) -> str:
-    """The title's page on its site."""
-    base = bases.get(item.site, "")
-    return base.rstrip("/") + get_adapter(item.site).title_path(item.slug) if base else ""
+def _where(base_url: str) -> Where:
+    return Where(
+        base_url=base_url.rstrip("/"),
+        verified=settings.TORZNAB_LINK_MODE == "verify",
+        day=grabs.today(),
+        sites=tuple(Site.objects.values_list("site_id", "base_url")),
+    )
 
 
 def _anchor_key(query: Query, sites: Collection[str], client: str) -> str:

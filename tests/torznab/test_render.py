@@ -76,7 +76,7 @@ def made(**changed: object) -> Item:
 
 def rendered(*made_items: Item) -> HttpResponse:
     return HttpResponse(
-        render.feed(made_items, link="http://localhost/"),
+        render.feed(map(render.of_item, made_items), link="http://localhost/"),
         content_type="application/rss+xml; charset=utf-8",
     )
 

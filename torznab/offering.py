@@ -1,0 +1,60 @@
+"""Releases as elements of a feed, remembered: clients ask for the same ones every few minutes.
+
+Naming, signing and writing a release costs far more than finding it. What is remembered is a function of the release
+and of where it is offered, so nothing in it can be out of date.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+from django.urls import reverse
+
+from catalogue import grabs
+from catalogue.results import ResultEntry
+from catalogue.sites import get_adapter
+from torznab import items, render
+from torznab.items import Item
+
+REMEMBERED: Final = 8192
+"""Elements, each a little more than a kilobyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A release that is offered: as a video or as a `.strm` file, and what its client called the show."""
+
+    entry: ResultEntry
+    strm: bool = False
+    tvdb_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where offers lead: below which address of ours, and where the sites are (id, base URL).
+
+    `verified`: through a link of ours instead of by magnet. `day` because links change from day to day.
+    """
+
+    base_url: str
+    verified: bool
+    day: int
+    sites: tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=REMEMBERED)
+def element(offer: Offer, where: Where) -> bytes:
+    """The offer as an element of a feed."""
+    item = items.of_entry(offer.entry, strm=offer.strm, tvdb_id=offer.tvdb_id)
+    return render.of_item(linked(item, where))
+
+
+def linked(item: Item, where: Where) -> Item:
+    """The item with what a client fetches, and with the page where a person can read about it."""
+    link = ""
+    if where.verified:
+        token = grabs.token(item.magnet, item.infohash)
+        link = where.base_url + reverse("torznab:grab", args=[token])
+    base = dict(where.sites).get(item.site, "")
+    page = base.rstrip("/") + get_adapter(item.site).title_path(item.slug) if base else ""
+    return replace(item, link=link, page=page)
