@@ -98,6 +98,7 @@ class SearchQuery(serializers.Serializer[Any]):
     absolute = serializers.IntegerField(required=False, min_value=1, max_value=99_999)
     season = serializers.IntegerField(required=False, min_value=0, max_value=100_000)
     episode = serializers.IntegerField(required=False, min_value=0, max_value=100_000)
+    film = serializers.BooleanField(required=False, default=False)
     site = serializers.ListField(child=serializers.CharField(max_length=40), required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -120,6 +121,7 @@ class SearchView(APIView):
             OpenApiParameter("absolute", int, description="counted through all seasons"),
             OpenApiParameter("season", int),
             OpenApiParameter("episode", int),
+            OpenApiParameter("film", bool, description="films only, named as such"),
             OpenApiParameter("site", str, many=True, description="only these site ids"),
         ],
         responses={200: dict},
@@ -128,20 +130,7 @@ class SearchView(APIView):
         """Every available release, and how the answer came about: scores, cache or probe, time per site, troubles."""
         query = SearchQuery(data=_parameters(request))
         query.is_valid(raise_exception=True)
-        asked = query.validated_data
-        title, season, episode = search.split_query(asked["q"])
-        if "season" in asked:
-            season, episode = asked["season"], asked.get("episode")
-        answered = search.search(
-            title,
-            season=season,
-            episode=episode,
-            absolute=asked.get("absolute"),
-            ids=search.Ids(
-                tvdb=asked.get("tvdb"), imdb=asked.get("imdb", ""), tmdb=asked.get("tmdb")
-            ),
-            sites=asked.get("site"),
-        )
+        answered = _answered(query.validated_data)
         results = answered.rows()
         return Response(
             {
@@ -154,10 +143,24 @@ class SearchView(APIView):
         )
 
 
+def _answered(asked: dict[str, Any]) -> search.Answered:
+    ids = search.Ids(tvdb=asked.get("tvdb"), imdb=asked.get("imdb", ""), tmdb=asked.get("tmdb"))
+    sites = asked.get("site")
+    if asked["film"]:
+        return search.films(asked["q"], ids=ids, sites=sites)
+    title, season, episode = search.split_query(asked["q"])
+    if "season" in asked:
+        season, episode = asked["season"], asked.get("episode")
+    absolute = asked.get("absolute")
+    return search.search(
+        title, season=season, episode=episode, absolute=absolute, ids=ids, sites=sites
+    )
+
+
 def _parameters(request: Request) -> dict[str, Any]:
     given: dict[str, Any] = {
         name: request.query_params[name]
-        for name in ("q", "season", "episode", "absolute", "tvdb", "imdb", "tmdb")
+        for name in ("q", "season", "episode", "absolute", "tvdb", "imdb", "tmdb", "film")
         if request.query_params.get(name) not in (None, "")
     }
     sites = [

@@ -3,6 +3,7 @@
 `probe_*` only talk to the network and may run in any thread; `record` and `cached` only talk to the database.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -18,6 +19,7 @@ from anibridge.lib import http, media, ytdlp
 from anibridge.lib.errors import AniBridgeError, Cancelled
 from anibridge.lib.ranged import RangedFile
 from anibridge.lib.text import shorten
+from catalogue import packs
 from catalogue.errors import NoStream, NotFound, RateLimited, SiteUnavailable
 from catalogue.fetching import SiteClient
 from catalogue.models import AvailabilityRecord, Site
@@ -35,7 +37,10 @@ Key = tuple[str, int, int | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one probe learnt about an episode in a language, or of the whole season (episode None)."""
+    """What one probe learnt about an episode in a language, or of the whole season (episode None).
+
+    `listed` is a season's: how many episodes its page lists, where it is whole (`packs.listed`).
+    """
 
     slug: str
     season: int
@@ -49,6 +54,7 @@ class Finding:
     duration_seconds: float | None = None
     estimated: bool = False
     reason: str = ""
+    listed: int | None = None
 
     @property
     def key(self) -> Key:
@@ -231,7 +237,9 @@ def record(
     site = Site.objects.filter(pk=site_id).first()
     if site is None or not news:
         return []
+    places = sorted({finding.key[:2] for finding in news.values()})
     with transaction.atomic():
+        _take_turns(site_id, places)
         disputed, new = _renew(site, news, now)
         if new:
             # Always in the same order: two at once wait for each other instead of locking each other out.
@@ -243,7 +251,23 @@ def record(
             )
             # Where another probe was first with the same news, its row is there now and may be older than ours.
             disputed += _renew(site, new, now)[0]
+        packs.settle(site_id, places, now)
     return disputed
+
+
+def _take_turns(site_id: str, places: Iterable[tuple[str, int]]) -> None:
+    """One at a time for each season, until the end of the transaction.
+
+    Rows alone cannot be locked in an order: who has just added an episode and who is about to would wait for each
+    other's. SQLite has a single writer anyway.
+    """
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        for slug, season in places:
+            told = hashlib.sha256(repr((site_id, slug, season)).encode("utf-8", "replace")).digest()
+            number = int.from_bytes(told[:8], signed=True)
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
 def _renew(
@@ -298,6 +322,7 @@ def _values(finding: Finding, now: datetime) -> dict[str, object]:
         "duration_seconds": finding.duration_seconds,
         "estimated": finding.estimated,
         "reason": finding.reason,
+        "listed": finding.listed,
         "checked_at": now,
     }
 

@@ -1,4 +1,7 @@
-"""The title index of this process: in memory, built off the request path, renewed when a marker moves."""
+"""The title indexes of this process: in memory, built off the request path, renewed when a marker moves.
+
+There are two, because a film of a series is none of its names: «Fogworks S01E01» must not be found under it.
+"""
 
 import logging
 import threading
@@ -7,8 +10,9 @@ from collections.abc import Iterator
 
 from django.db import connection
 
+from catalogue import filmnames
 from catalogue.matching import TitleIndex
-from catalogue.models import Site, TitleMapping
+from catalogue.models import Film, Site, TitleMapping
 
 logger = logging.getLogger(__name__)
 
@@ -30,17 +34,32 @@ def _names() -> Iterator[tuple[str, str, str]]:
     )
 
 
+def _films() -> Iterator[tuple[str, str, str]]:
+    rows = (
+        Film.objects.filter(title__site__enabled=True)
+        .order_by("title__site__search_priority", "pk")
+        .values_list(
+            "title__site_id", "title__slug", "title__name", "german_title", "english_title"
+        )
+        .iterator(chunk_size=5000)
+    )
+    for site_id, slug, series, german, english in rows:
+        for name in filmnames.findable(german, english, series):
+            yield site_id, slug, name
+
+
 class Current:
-    """Holds the newest index that is ready. One per process; every method may be called from any thread."""
+    """Holds the newest indexes that are ready. One per process; every method may be called from any thread."""
 
     def __init__(self) -> None:
         self._index: TitleIndex | None = None
+        self._film_index: TitleIndex | None = None
         self._marker: Marker | None = None
         self._looked_at = 0.0
         self._building = threading.Lock()
 
     def get(self) -> TitleIndex:
-        """The index. The first call in a process builds it; later ones never wait for a rebuild."""
+        """The index of titles. The first call in a process builds it; later ones never wait for a rebuild."""
         index = self._index
         if index is None:
             with self._building:
@@ -57,17 +76,24 @@ class Current:
                 self._renew(marker)
         return index
 
+    def films(self) -> TitleIndex:
+        """The index of what the films of series are called, as far as that was learnt; a hit is the series."""
+        self.get()
+        index = self._film_index
+        return TitleIndex(()) if index is None else index
+
     def forget(self) -> None:
         """Drop what is in memory; the next call reads the database."""
         with self._building:
-            self._index = self._marker = None
+            self._index = self._film_index = self._marker = None
 
     def _build(self, marker: Marker) -> TitleIndex:
         started = time.monotonic()
-        index = TitleIndex(_names())
-        self._index, self._marker = index, marker
+        index, films = TitleIndex(_names()), TitleIndex(_films())
+        self._film_index, self._index, self._marker = films, index, marker
         self._looked_at = time.monotonic()
-        logger.info("title index: %d names in %.2f s", len(index), self._looked_at - started)
+        told = len(index), len(films), self._looked_at - started
+        logger.info("title index: %d names and %d of films in %.2f s", *told)
         return index
 
     def _renew(self, marker: Marker) -> None:

@@ -1,5 +1,5 @@
-"""What a title's own page says beyond the index: year, IMDb id, seasons, further names. Learnt by a worker, kept by a
-refresh.
+"""What a title's own pages say beyond the index: year, IMDb id, seasons, further names, and what its films are called.
+Learnt by a worker, kept by a refresh.
 
 A search only leaves a note that a title was hit; it never waits for the page.
 """
@@ -18,10 +18,12 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from anibridge.lib.text import shorten, without_controls
-from catalogue import health, words
+from catalogue import filmlists, health, words
 from catalogue.errors import NotFound, SiteError, UnknownSite, UnsafeSlug
-from catalogue.fetching import client_for
-from catalogue.models import Site, Title, TitleMapping
+from catalogue.fetching import SiteClient, client_for
+from catalogue.filmlists import Films
+from catalogue.models import Film, Site, Title, TitleMapping
+from catalogue.releases import MAX_NUMBER
 from catalogue.sites.base import TitleFacts
 
 logger = logging.getLogger(__name__)
@@ -68,8 +70,9 @@ def nudge(wanted: Iterable[tuple[str, str]]) -> None:
 def learn(site_id: str, slug: str) -> bool:
     """Read a title's page and remember what it says; False when the site's index has no such title.
 
-    May be called twice. What the page does not say stays as it was; a page that is gone is not asked for again
-    until the facts would be due. Raises SiteError, or UnknownSite for a site that is not there or switched off.
+    Where the page names films among the seasons, their list is read as well. May be called twice. What the page does
+    not say stays as it was; a page that is gone is not asked for again until the facts would be due. Raises SiteError,
+    what was read before it is kept; or UnknownSite for a site that is not there or switched off.
     """
     site = Site.objects.enabled().filter(pk=site_id).first()
     if site is None:
@@ -79,38 +82,82 @@ def learn(site_id: str, slug: str) -> bool:
     client = client_for(site)
     began = timezone.now()
     facts: TitleFacts | None = None
+    films: Films | None = None
+    failure: SiteError | None = None
     try:
         facts = client.title(slug)
+        films = _films(client, slug, facts)
     except SiteError as error:
-        health.told(site_id, [error], since=began)
-        raise
+        failure = error
     except (NotFound, UnsafeSlug) as error:
         logger.info("%s: nothing to learn of %s: %s", site_id, slug, error)
-    health.told(site_id, [None], since=began)
-    if facts is None:
+    health.told(site_id, [failure], since=began)
+    if facts is None and failure is None:
         return Title.objects.filter(site=site, slug=slug).update(learned_at=began) > 0
-    renamed = _remember(site_id, slug, facts, began)
+    renamed = _remember(site_id, slug, facts, films, began) if facts else None
     if renamed:
         cache.set(_NEWS + site_id, True, None)
+    if failure is not None:
+        raise failure
     return renamed is not None
 
 
+def _films(client: SiteClient, slug: str, facts: TitleFacts) -> Films:
+    """The films of a series. Where titles are films themselves there are no lists of them."""
+    lists = 0 in facts.seasons and not client.adapter.lists_films
+    return filmlists.fetch(client, slug) if lists else ()
+
+
 @transaction.atomic
-def _remember(site_id: str, slug: str, facts: TitleFacts, began: datetime) -> bool | None:
-    """Whether names came or went; None when the title has gone meanwhile."""
+def _remember(
+    site_id: str, slug: str, facts: TitleFacts, films: Films | None, began: datetime
+) -> bool | None:
+    """Whether names came or went; None when the title has gone meanwhile. Without its films the title stays due."""
     # After a refresh that is under way, not in its middle: it may be about to drop the title.
     Site.objects.select_for_update(no_key=True).get(pk=site_id)
     known = {name: value for name, value in _values(facts).items() if value not in (None, "", [])}
-    if not Title.objects.filter(site_id=site_id, slug=slug).update(**known, learned_at=began):
+    if films is not None:
+        known["learned_at"] = began
+    title = Title.objects.filter(site_id=site_id, slug=slug).first()
+    if title is None:
         return None
-    return _remember_names(site_id, slug, facts, began)
+    Title.objects.filter(pk=title.pk).update(**known)
+    renamed = _remember_names(site_id, slug, facts, began)
+    return (films is not None and _remember_films(title, films)) or renamed
+
+
+def _remember_films(title: Title, films: Films) -> bool:
+    """The list as it is now; whether it differs from the one that was known."""
+    listed = {
+        film.episode: (_name(film.german_title), _name(film.english_title))
+        for film in films
+        if 0 <= film.episode < MAX_NUMBER
+    }
+    rows = {film.number: film for film in title.films.all()}
+    same = {number for number, film in rows.items() if _names_of(film) == listed.get(number)}
+    changed, _ = title.films.exclude(number__in=same).delete()
+    news = [
+        Film(title=title, number=number, german_title=german, english_title=english)
+        for number, (german, english) in listed.items()
+        if number not in same
+    ]
+    Film.objects.bulk_create(news, ignore_conflicts=True)
+    return bool(changed or news)
+
+
+def _names_of(film: Film) -> tuple[str, str]:
+    return film.german_title, film.english_title
+
+
+def _name(text: str) -> str:
+    return without_controls(text).strip()[:300]
 
 
 def _remember_names(site_id: str, slug: str, facts: TitleFacts, began: datetime) -> bool:
     """Names that the index does not have become mappings; learnt ones that the page no longer has go."""
     names: dict[str, str] = {}
     for text in (facts.name, *facts.alternatives[:MAX_NAMES]):
-        name = without_controls(text).strip()[:300]
+        name = _name(text)
         if name and (key := words.title_key(name)[:300]):
             names.setdefault(key, name)
     rows = TitleMapping.objects.filter(site_id=site_id, slug=slug)

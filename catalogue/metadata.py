@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -37,6 +38,8 @@ class ShowEpisode:
     episode: int
     absolute: int | None
     title: str
+    aired_at: datetime | None = None
+    """Aware; None where it is not known, also for what is only announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,9 @@ def _slim(answer: Any) -> Any:
     if not isinstance(answer, dict):
         return None
     wanted = ("tvdbId", "title", "firstAired", "imdbId", "tmdbId")
-    numbers = ("seasonNumber", "episodeNumber", "absoluteEpisodeNumber", "title")
+    numbers = (
+        "seasonNumber", "episodeNumber", "absoluteEpisodeNumber", "title", "airDate", "airDateUtc",
+    )  # fmt: skip
     episodes = answer.get("episodes")
     return {name: answer.get(name) for name in wanted} | {
         "episodes": [
@@ -155,8 +160,22 @@ def _episodes(items: Sequence[Any]) -> tuple[ShowEpisode, ...]:
         season, episode = _number(item.get("seasonNumber")), _number(item.get("episodeNumber"))
         if season is not None and episode is not None:
             absolute = _number(item.get("absoluteEpisodeNumber"))
-            found.append(ShowEpisode(season, episode, absolute or None, _text(item.get("title"))))
+            aired_at = _moment(item.get("airDateUtc")) or _moment(item.get("airDate"))
+            found.append(
+                ShowEpisode(season, episode, absolute or None, _text(item.get("title")), aired_at)
+            )
     return tuple(found)
+
+
+def _moment(value: Any) -> datetime | None:
+    """«2011-04-18T01:00:00Z» or «2011-04-17»; a day alone begins at midnight in Greenwich."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if moment is None:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _number(value: Any) -> int | None:

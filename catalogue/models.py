@@ -1,6 +1,7 @@
 """What exists: sites, their titles, and which episode is available in which language."""
 
 import re
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 from urllib.parse import urlsplit
@@ -229,23 +230,52 @@ class TitleMapping(models.Model):
         return f"{self.name} → {self.slug}"
 
 
+class Film(models.Model):
+    """A film of a series, under the number by which its site counts it; learnt from the series' list of films.
+
+    Both names are as the site writes them; either may be empty.
+    """
+
+    title = models.ForeignKey(Title, on_delete=models.CASCADE, related_name="films")
+    number = models.PositiveIntegerField()
+    german_title = models.CharField(max_length=300, blank=True, default="")
+    english_title = models.CharField(max_length=300, blank=True, default="")
+
+    class Meta:
+        ordering = ["title", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["title", "number"], name="film_one_per_number")
+        ]
+
+    def __str__(self) -> str:
+        return self.english_title or self.german_title or f"film {self.number}"
+
+
 class AvailabilityQuerySet(models.QuerySet["AvailabilityRecord"]):
-    def feed(self) -> Self:
-        """What became available, newest first; single episodes and films of enabled sites.
+    def feed(self, *, sites: Collection[str] = (), without: Collection[str] = ()) -> Self:
+        """What became available, newest first; single episodes and films. `without` are the sites besides `sites`.
 
         Specials are left out: a site counts them in its own order, and a client that reads the feed would take the
-        number for TVDB's and import another special under it. A search maps them.
+        number for TVDB's and import another special under it. A search maps them. Season packs are left out as well:
+        whether a season is over, as clients count it, is asked when one is searched for.
         """
-        return (
-            self.filter(is_available=True, episode__isnull=False, site__enabled=True)
-            .exclude(season=0, episode__gt=0)
-            .select_related("site")
-            .order_by("-first_seen_at", "-pk")
+        rows = self.filter(is_available=True, episode__isnull=False).exclude(
+            season=0, episode__gt=0
         )
+        # A list of sites would make a database sort them all; what is not wanted it can pass over in the order of time.
+        if len(sites) == 1:
+            rows = rows.filter(site_id=next(iter(sites)))
+        elif without:
+            rows = rows.exclude(site_id__in=without)
+        return rows.order_by("-first_seen_at", "-pk")
 
 
 class AvailabilityRecord(models.Model):
-    """Whether one episode (or a whole season: episode empty) is on a site in a language, and how good it is."""
+    """Whether one episode (or a whole season: episode empty) is on a site in a language, and how good it is.
+
+    The record of a season says that its page was read, and that the language is there at all; while nothing is missing
+    (`complete_since`), its quality is that of the weakest episode and its size that of all of them.
+    """
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="availability")
     slug = models.CharField(max_length=200)
@@ -262,6 +292,17 @@ class AvailabilityRecord(models.Model):
         default=False, help_text="Quality taken over from another episode of the season."
     )
     reason = models.TextField(blank=True, default="", help_text="Why it is not available.")
+    listed = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Of a season: how many episodes its page lists, from 1 on and all in the language.",
+    )
+    episodes = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of a season: how many they are, while none is missing."
+    )
+    complete_since = models.DateTimeField(
+        null=True, blank=True, help_text="Of a season: since when none of these is missing."
+    )
     first_seen_at = models.DateTimeField(default=timezone.now)
     checked_at = models.DateTimeField()
 
@@ -281,6 +322,17 @@ class AvailabilityRecord(models.Model):
                 condition=Q(episode__isnull=True),
                 name="availability_one_per_pack",
             ),
+            models.CheckConstraint(
+                # Named as not NULL: a comparison with NULL is no violation.
+                condition=Q(episodes=None, complete_since=None)
+                | Q(
+                    episode=None,
+                    episodes__isnull=False,
+                    episodes__gt=0,
+                    complete_since__isnull=False,
+                ),
+                name="availability_only_a_season_is_complete",
+            ),
         ]
         indexes = [
             models.Index(
@@ -288,6 +340,12 @@ class AvailabilityRecord(models.Model):
                 condition=Q(is_available=True, episode__isnull=False),
                 name="availability_feed",
             ),
+            models.Index(
+                fields=["site", "-first_seen_at", "-id"],
+                condition=Q(is_available=True, episode__isnull=False),
+                name="availability_feed_of_site",
+            ),
+            models.Index(fields=["site", "slug", "season"], name="availability_of_season"),
             models.Index(fields=["checked_at"], name="availability_by_age"),
         ]
 

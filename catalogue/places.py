@@ -4,35 +4,21 @@ What the metadata service knows decides. Where it does not answer, or does not k
 are taken, or nothing where that would be a guess.
 """
 
-import hashlib
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db.models import Count, Max, Q
-from django.utils import timezone
 
-from catalogue import health, numbering, specials
-from catalogue.errors import NotFound, SiteError
-from catalogue.fetching import SiteClient, client_for
+from catalogue import filmlists, numbering, specials
+from catalogue.filmlists import Films
 from catalogue.metadata import Show, ShowEpisode
 from catalogue.models import AvailabilityRecord, Site
-from catalogue.parallel import side_by_side
 from catalogue.queries import holds_number, prefixes, split_absolute, split_season
 from catalogue.resolving import Asked, Target, exact_titles, names_with
 from catalogue.results import Answered
 from catalogue.shows import Shows
 from catalogue.sites import get_adapter
-from catalogue.sites.base import EpisodeFacts
-from catalogue.suggesting import note_failure
-
-FILMS_KEPT_SECONDS = 600
-SHARE = 0.6
-"""The part of what is left of a search's time that the lists of films may take."""
-MAX_FILMS = 1000
-_Films = tuple[EpisodeFacts, ...]
 
 
 def absolute_in(query: str, sites: Sequence[Site]) -> tuple[str, int] | None:
@@ -126,7 +112,9 @@ def by_special(
         answered.troubles["metadata"] = shows.trouble
     if not targets or (show is None and not words):
         return list(targets)
-    films = _films(targets, deadline, answered)
+    films = filmlists.read(
+        [target.key_with_site for target in targets], deadline=deadline, answered=answered
+    )
     found: list[Target] = []
     for target in targets:
         listed = films.get(target.key)
@@ -143,7 +131,7 @@ def by_special(
     return found
 
 
-def _mapped(show: Show, asked: Asked, films: _Films, words: str) -> dict[int, tuple[int, int]]:
+def _mapped(show: Show, asked: Asked, films: Films, words: str) -> dict[int, tuple[int, int]]:
     """The site's number → the client's, of what is asked for."""
     threshold = settings.SPECIALS_MATCH_THRESHOLD
     if words:
@@ -164,7 +152,7 @@ def _show_of(asked: Asked, targets: Sequence[Target], shows: Shows) -> Show | No
     return shows.by_title(told, asked.year) if told else None
 
 
-def _show_of_films(name: str, films: _Films) -> Show:
+def _show_of_films(name: str, films: Films) -> Show:
     """Stands in for a show that is not known: its specials are the site's films, under the site's numbers."""
     return Show(
         0,
@@ -174,65 +162,6 @@ def _show_of_films(name: str, films: _Films) -> Show:
             for film in films
         ),
     )
-
-
-def _films(
-    targets: Sequence[Target], deadline: float, answered: Answered
-) -> dict[tuple[str, str], _Films]:
-    """The films of each title, from the cache or from the site; a title that could not be asked for has no entry."""
-    found: dict[tuple[str, str], _Films] = {}
-    jobs: dict[tuple[str, str], Callable[[], _Films]] = {}
-    clients = {target.key: client_for(target.site) for target in targets}
-    now = timezone.now()
-    for target in targets:
-        client = clients[target.key]
-        kept = cache.get(_films_key(client, target.slug))
-        if kept is not None:
-            found[target.key] = _restored(kept)
-        elif target.site.is_backing_off(now):
-            answered.troubles[target.site.pk] = "is left alone for a while after failures"
-        else:
-            jobs[target.key] = _films_job(client, target.slug)
-    moment = time.monotonic()
-    outcomes = side_by_side(jobs, moment + max(deadline - moment, 0.0) * SHARE)
-    told: dict[str, list[SiteError | None]] = {}
-    for key, (outcome, seconds) in outcomes.items():
-        report = answered.site(key[0])
-        report.milliseconds = max(report.milliseconds, seconds * 1000)
-        if isinstance(outcome, Exception):
-            note_failure(key[0], outcome, answered)
-            if isinstance(outcome, SiteError):
-                told.setdefault(key[0], []).append(outcome)
-            continue
-        told.setdefault(key[0], []).append(None)
-        found[key] = outcome
-        cache.set(_films_key(clients[key], key[1]), _stored(outcome), FILMS_KEPT_SECONDS)
-    for site_id, said in told.items():
-        health.told(site_id, said, since=now)
-    return found
-
-
-def _films_job(client: SiteClient, slug: str) -> Callable[[], _Films]:
-    def run() -> _Films:
-        try:
-            return client.season(slug, 0)[:MAX_FILMS]
-        except NotFound:
-            return ()
-
-    return run
-
-
-def _stored(films: _Films) -> list[tuple[int, int, str, str]]:
-    return [(one.season, one.episode, one.german_title, one.english_title) for one in films]
-
-
-def _restored(kept: Iterable[tuple[int, int, str, str]]) -> _Films:
-    return tuple(EpisodeFacts(*one) for one in kept)
-
-
-def _films_key(client: SiteClient, slug: str) -> str:
-    told = repr((client.site_id, client.base_urls, slug))
-    return "films-" + hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
 
 
 def _pass_over(target: Target, note: str, answered: Answered) -> None:

@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from anibridge.lib import http
 from anibridge.lib.errors import AniBridgeError, Cancelled
 from anibridge.lib.text import shorten
-from catalogue import availability, health
+from catalogue import availability, health, packs
 from catalogue.availability import Finding
 from catalogue.errors import NotFound, SiteError
 from catalogue.fetching import SiteClient
@@ -115,22 +115,24 @@ def _look_into(task: Task, rows: Sequence[EpisodeFacts], report: Report) -> None
             for sample in (finding for finding in found if finding.available):
                 samples[sample.language] = sample
                 report(availability.estimate(rows, sample, task.slug))
-    report(_whole_season(task, season, samples))
+    report(_whole_season(task, rows, samples))
 
 
-def _whole_season(task: Task, season: int, samples: dict[str, Finding]) -> list[Finding]:
+def _whole_season(
+    task: Task, rows: Sequence[EpisodeFacts], samples: dict[str, Finding]
+) -> list[Finding]:
     """The season's own records: they remember that its page was read, until the next search asks again."""
-    absent = Finding(
-        task.slug, season, None, "", False, reason="no episode with a stream in this language"
-    )
-    return [
-        replace(
-            samples[language], episode=None, size_bytes=None, duration_seconds=None, estimated=True
-        )
-        if language in samples
-        else replace(absent, language=language)
-        for language in task.languages
-    ]
+    reason = "no episode with a stream in this language"
+    absent = Finding(task.slug, rows[0].season, None, "", False, reason=reason)
+    found = []
+    for language in task.languages:
+        sample = samples.get(language)
+        if sample is None:
+            found.append(replace(absent, language=language))
+            continue
+        whole = replace(sample, episode=None, size_bytes=None, duration_seconds=None)
+        found.append(replace(whole, estimated=True, listed=packs.listed(rows, language)))
+    return found
 
 
 @dataclass(slots=True)

@@ -93,7 +93,8 @@ class Identity:
 class Release:
     """A release as it is offered. Everything but the identity only words its name.
 
-    `alias` is the season and episode under which a client knows a special; the identity keeps the site's numbers.
+    `alias` is the season and episode under which a client knows a special; the identity keeps the site's numbers. So
+    it does where `film` is true: then it is one of a series' films, offered to a client that knows it as a film.
     """
 
     identity: Identity
@@ -106,6 +107,12 @@ class Release:
     year: int | None = None
     alias: tuple[int, int | None] | None = None
     provider: str | None = None
+    film: bool = False
+
+    @property
+    def is_film(self) -> bool:
+        """Whether it is called a film, not an episode."""
+        return self.film or (self.identity.is_film and self.alias is None)
 
     @property
     def spoken(self) -> str:
@@ -125,10 +132,9 @@ class Release:
 
         One safe path component of at most 200 bytes. Never empty: a title without a letter gives way to the slug.
         """
-        film = self.identity.is_film and self.alias is None
         title = dotted(self.title) or dotted(self.identity.slug) or "Unknown"
         rest = [
-            self._year_of(title) if film else self._number(),
+            self._year_of(title) if self.is_film else self._number(),
             dotted(self.spoken),
             _SUBTITLE_TAGS.get(self.subtitles, ""),
             *self._quality(),
@@ -230,10 +236,18 @@ def language_label(text: str) -> str | None:
 def magnet(release: Release, *, trackers: tuple[str, ...] = ()) -> str:
     """The magnet link of a release; `parse_magnet` reads it back. The colons of `urn:btih:` stay literal, since
     Sonarr and Prowlarr refuse encoded ones."""
-    identity = release.identity
+    return magnet_of(
+        release.identity, release.shown_name, provider=release.provider or "", trackers=trackers
+    )
+
+
+def magnet_of(
+    identity: Identity, name: str, *, provider: str = "", trackers: tuple[str, ...] = ()
+) -> str:
+    """The magnet link of an identity under a name that is known already."""
     prefix = _PREFIXES.get(identity.site, identity.site)
     fields = [
-        ("dn", release.shown_name),
+        ("dn", name),
         (f"{prefix}_slug", identity.slug),
         (f"{prefix}_s", str(identity.season)),
         (f"{prefix}_e", "" if identity.episode is None else str(identity.episode)),
@@ -242,8 +256,8 @@ def magnet(release: Release, *, trackers: tuple[str, ...] = ()) -> str:
     ]
     if identity.strm:
         fields.append((f"{prefix}_mode", "strm"))
-    if release.provider:
-        fields.append((f"{prefix}_provider", release.provider))
+    if provider:
+        fields.append((f"{prefix}_provider", provider))
     fields += [("tr", tracker) for tracker in trackers]
     query = "&".join(f"{key}={quote_plus(value)}" for key, value in fields)
     return f"magnet:?xt=urn:btih:{identity.infohash}&{query}"

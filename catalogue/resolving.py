@@ -5,9 +5,11 @@ that are a fallback themselves.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from django.utils import timezone
 
 from catalogue import learning, suggesting
 from catalogue.index import current
@@ -35,6 +37,10 @@ class Asked:
     absolute: int | None = None
     ids: Ids = field(default_factory=Ids)
     show: Show | None = None
+    film: bool = False
+    """Whether a film is meant, and nothing else: one that is known to be of another year is another film."""
+    exact: bool = False
+    """Whether only titles count that are called just so: the words are not the client's."""
 
     @property
     def year(self) -> int | None:
@@ -64,6 +70,12 @@ class Target:
     """As learnt from its page; empty when it was not."""
     learn: bool = False
     """Whether its page is worth reading again."""
+    over: bool = False
+    """Whether the site shows that the season asked for is over."""
+    film: bool = False
+    """Whether a film is meant: then it is called one, whatever its number on the site."""
+    imdb_id: str = ""
+    """A film's own, where it was learnt."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -75,25 +87,35 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class Facts:
     """What was learnt of a title."""
 
     name: str
     year: int | None
+    end_year: int | None
     imdb_id: str
     seasons: tuple[int, ...]
     learned_at: datetime | None
 
+    @property
+    def learn(self) -> bool:
+        """Whether its page is worth reading again."""
+        return learning.is_due(self.learned_at)
+
 
 @dataclass(slots=True)
-class _Choice:
-    """The titles of a site that a name may mean, with the name and the season that are left of the words."""
+class Choice:
+    """The titles of a site that a name may mean, with the name and the season that are left of the words.
+
+    `year` stands beside the name in the query; None where there is none, or where it is part of the name.
+    """
 
     hits: list[Hit]
     asked: str
     season: int | None
     exact: bool = False
     via: str = "index"
+    year: int | None = None
 
 
 def targets(
@@ -105,13 +127,13 @@ def targets(
     """
     primary = [site for site in sites if not get_adapter(site.pk).fallback] or list(sites)
     further = [site for site in sites if site not in primary]
-    found = _of(asked, primary, answered)
-    for others, by in ((primary, _suggested), (further, _of_index), (further, _suggested)):
+    found = of_index(asked, primary, answered)
+    for others, by in ((primary, suggested), (further, _of_index), (further, suggested)):
         if found or not others:
             continue
         found = by(asked, others, deadline, answered)
     if not found:
-        _near_misses(asked, sites, answered)
+        near_misses(asked, sites, answered)
     return found
 
 
@@ -130,22 +152,23 @@ def names_with(query: str, sites: Sequence[Site]) -> list[str]:
 def _of_index(
     asked: Asked, sites: Sequence[Site], deadline: float, answered: Answered
 ) -> list[Target]:
-    return _of(asked, sites, answered)
+    return of_index(asked, sites, answered)
 
 
-def _of(asked: Asked, sites: Sequence[Site], answered: Answered) -> list[Target]:
+def of_index(asked: Asked, sites: Sequence[Site], answered: Answered) -> list[Target]:
     """The titles of the index, and those whose learnt IMDb id is the one asked for."""
-    choices = _by_name(asked.query, asked.season, sites) if asked.query else {}
+    choices = by_name(asked.query, asked.season, sites) if asked.query else {}
+    if asked.exact:
+        choices = {site_id: choice for site_id, choice in choices.items() if choice.exact}
     if asked.show:
-        for site_id, choice in _by_name(asked.show.title, None, sites).items():
+        for site_id, choice in by_name(asked.show.title, None, sites).items():
             held = choices.get(site_id)
             # A name that is not the query says nothing to the client; the show's own is one that it knows.
             if held is None or (choice.exact and not held.exact):
                 choice.season = asked.season
                 choices[site_id] = choice
-    by_imdb = _by_imdb(asked, sites)
-    for site_id, hits in by_imdb.items():
-        choice = choices.get(site_id) or _Choice([], asked.query, asked.season)
+    for site_id, hits in by_imdb(asked, sites).items():
+        choice = choices.get(site_id) or Choice([], asked.query, asked.season)
         named = {hit.slug for hit in hits}
         if choice.exact:
             choice.hits = [hit for hit in choice.hits if hit.slug in named] or choice.hits
@@ -156,24 +179,33 @@ def _of(asked: Asked, sites: Sequence[Site], answered: Answered) -> list[Target]
     return _taken(asked, choices, sites, answered)
 
 
-def _suggested(
+def suggested(
     asked: Asked, sites: Sequence[Site], deadline: float, answered: Answered
 ) -> list[Target]:
-    """What the sites' own search has under the name; where it does not bear the query's season, without that."""
+    """What the sites' own search has under the name."""
+    return _taken(asked, suggestions(asked, sites, deadline, answered), sites, answered)
+
+
+def suggestions(
+    asked: Asked, sites: Sequence[Site], deadline: float, answered: Answered
+) -> dict[str, Choice]:
+    """The titles that the sites' own search has under the name; where that does not bear the query's season, or a
+    film's year, without it."""
     query = asked.query or (asked.show.title if asked.show else "")
     split = split_season(query)
     titled, season = split if split and asked.season in (None, split[1]) else (query, asked.season)
+    dated = split_year(titled) if asked.film else None
+    titled, year = dated or (titled, None)
     if not titled:
-        return []
+        return {}
     hits = suggesting.ask(titled, sites, deadline=deadline, answered=answered)
-    choices = {
-        site_id: _Choice(of, titled, season, any(hit.score.exact for hit in of), "suggest")
+    return {
+        site_id: Choice(of, titled, season, any(hit.score.exact for hit in of), "suggest", year)
         for site_id, of in hits.items()
     }
-    return _taken(asked, choices, sites, answered)
 
 
-def _by_name(query: str, season: int | None, sites: Sequence[Site]) -> dict[str, _Choice]:
+def by_name(query: str, season: int | None, sites: Sequence[Site]) -> dict[str, Choice]:
     """The titles of the index that a name means. Where a site has exact hits, its lesser ones are dropped.
 
     A season in the words counts unless a title is called just so, or the client's own number contradicts it. A
@@ -185,25 +217,26 @@ def _by_name(query: str, season: int | None, sites: Sequence[Site]) -> dict[str,
     plain = _hits(titled, sites) if titled else {}
     dated = split_year(query)
     undated = exact_titles(dated[0], sites) if dated else {}
-    choices: dict[str, _Choice] = {}
+    year = dated[1] if dated else None
+    choices: dict[str, Choice] = {}
     for site in sites:
         hits = literal.get(site.pk, [])
         exact = [hit for hit in hits if hit.score.exact]
         accepted = {hit.slug for hit in hits}
         same = [hit for hit in undated.get(site.pk, ()) if hit.slug in accepted]
         if exact:
-            choices[site.pk] = _Choice(exact, query, season, True)
+            choices[site.pk] = Choice(exact, query, season, True)
         elif of_title := plain.get(site.pk):
             exact = [hit for hit in of_title if hit.score.exact]
-            choices[site.pk] = _Choice(exact or of_title, titled, named, bool(exact))
+            choices[site.pk] = Choice(exact or of_title, titled, named, bool(exact))
         elif same:
-            choices[site.pk] = _Choice(same, query, season, True)
+            choices[site.pk] = Choice(same, query, season, True, year=year)
         elif hits:
-            choices[site.pk] = _Choice(hits, query, season)
+            choices[site.pk] = Choice(hits, query, season, year=year)
     return choices
 
 
-def _by_imdb(asked: Asked, sites: Sequence[Site]) -> dict[str, list[Hit]]:
+def by_imdb(asked: Asked, sites: Sequence[Site]) -> dict[str, list[Hit]]:
     """The titles whose page named the IMDb id, by site; the metadata service is not needed for that."""
     ids = {asked.ids.imdb, asked.show.imdb_id if asked.show else ""}
     digits = {number[1] for one in ids if (number := _IMDB.fullmatch(one))}
@@ -219,12 +252,12 @@ def _by_imdb(asked: Asked, sites: Sequence[Site]) -> dict[str, list[Hit]]:
 
 
 def _taken(
-    asked: Asked, choices: Mapping[str, _Choice], sites: Sequence[Site], answered: Answered
+    asked: Asked, choices: Mapping[str, Choice], sites: Sequence[Site], answered: Answered
 ) -> list[Target]:
     """The targets that the choices come to, once what is known of the titles has its say."""
     for choice in choices.values():
         choice.hits = choice.hits[:HITS_PER_SITE]
-    facts = _facts(choices)
+    facts = facts_of((site_id, hit.slug) for site_id, of in choices.items() for hit in of.hits)
     found: list[Target] = []
     for site in sites:
         if site.pk not in choices:
@@ -244,7 +277,7 @@ def _taken(
 
 
 def _narrowed(
-    site: Site, choice: _Choice, known: Mapping[str, _Facts | None], asked: Asked
+    site: Site, choice: Choice, known: Mapping[str, Facts | None], asked: Asked
 ) -> tuple[list[Hit], dict[str, str]]:
     """The hits that are taken, and why the others are not (slug → words)."""
     adapter = get_adapter(site.pk)
@@ -256,10 +289,14 @@ def _narrowed(
             notes[hit.slug] = f"is season {own}"
         else:
             left.append(hit)
-    year = asked.year
+    year = choice.year if asked.film else asked.year
+    years = {hit.slug: facts.year for hit in left if (facts := known[hit.slug])}
+    if asked.film and year is not None:
+        others = {slug: of for slug, of in years.items() if of and not is_near(of, year)}
+        notes |= {slug: f"is of {of}" for slug, of in others.items()}
+        left = [hit for hit in left if hit.slug not in others]
     if year is not None and len(left) > 1:
-        years = {hit.slug: facts.year for hit in left if (facts := known[hit.slug])}
-        same = [hit for hit in left if _is_near(years.get(hit.slug), year)]
+        same = [hit for hit in left if is_near(years.get(hit.slug), year)]
         open_ = [hit for hit in left if years.get(hit.slug) is None]
         kept = same or open_ or left
         notes |= {
@@ -272,39 +309,59 @@ def _narrowed(
     return left[:TITLES_PER_SITE], notes
 
 
-def _is_near(year: int | None, wanted: int) -> bool:
+def is_near(year: int | None, wanted: int) -> bool:
+    """Whether a year may be the one that is meant."""
     # A premiere around New Year has two years, depending on who was asked.
     return year is not None and abs(year - wanted) <= 1
 
 
-def _target(site: Site, choice: _Choice, hit: Hit, facts: _Facts | None, asked: Asked) -> Target:
+def _target(site: Site, choice: Choice, hit: Hit, facts: Facts | None, asked: Asked) -> Target:
     name = facts.name if facts else hit.name
     dated = split_year(choice.asked)
+    called, year = choice.asked, (facts.year if facts else None) or (dated[1] if dated else None)
+    if asked.film and choice.year is not None:
+        # The client knows it under its own year; the site's may be the one before or after.
+        called, year = (dated[0] if dated else choice.asked), choice.year
     return Target(
         site=site,
         slug=hit.slug,
         name=name,
-        asked=choice.asked or name,
+        asked=called or name,
         season=choice.season,
         episode=asked.episode,
-        year=(facts.year if facts else None) or (dated[1] if dated else None),
+        year=year,
         seasons=facts.seasons if facts else (),
         # A title that the index does not have has no row to learn for.
-        learn=facts is not None and learning.is_due(facts.learned_at),
+        learn=facts is not None and facts.learn,
+        over=_is_over(choice, site, facts),
+        film=asked.film,
+        imdb_id=facts.imdb_id if facts and asked.film else "",
     )
 
 
-def _facts(choices: Mapping[str, _Choice]) -> dict[tuple[str, str], _Facts]:
-    """What was learnt of the titles, in one query for all."""
-    slugs = {hit.slug for choice in choices.values() for hit in choice.hits}
-    if not slugs:
+def _is_over(choice: Choice, site: Site, facts: Facts | None) -> bool:
+    """Whether the site has a later season than the one asked for, or says that the title came to its end in a year
+    that is over.
+
+    A site of one language lists what it has in it, not what there is: that it goes on says nothing about a season.
+    """
+    if choice.season is None or facts is None or len(get_adapter(site.pk).languages) < 2:
+        return False
+    later = max(facts.seasons, default=0) > choice.season
+    return later or (facts.end_year is not None and facts.end_year < timezone.now().year)
+
+
+def facts_of(titles: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Facts]:
+    """What was learnt of titles (site id, slug), in one query for all; nothing of those that no index has."""
+    wanted = set(titles)
+    if not wanted:
         return {}
-    rows = Title.objects.filter(site_id__in=list(choices), slug__in=slugs).values_list(
-        "site_id", "slug", "name", "year", "imdb_id", "seasons", "learned_at"
-    )
+    rows = Title.objects.filter(
+        site_id__in={site_id for site_id, _ in wanted}, slug__in={slug for _, slug in wanted}
+    ).values_list("site_id", "slug", "name", "year", "end_year", "imdb_id", "seasons", "learned_at")
     return {
-        (site_id, slug): _Facts(name, year, imdb, tuple(seasons or ()), learned_at)
-        for site_id, slug, name, year, imdb, seasons, learned_at in rows
+        (site_id, slug): Facts(name, year, end_year, imdb, tuple(seasons or ()), learned_at)
+        for site_id, slug, name, year, end_year, imdb, seasons, learned_at in rows
     }
 
 
@@ -316,7 +373,7 @@ def _hits(query: str, sites: Collection[Site]) -> dict[str, list[Hit]]:
     return found
 
 
-def _near_misses(asked: Asked, sites: Sequence[Site], answered: Answered) -> None:
+def near_misses(asked: Asked, sites: Sequence[Site], answered: Answered) -> None:
     """For whoever wonders why nothing was found: the names that came nearest, and what spoke against them."""
     query = asked.query or (asked.show.title if asked.show else "")
     if not query:

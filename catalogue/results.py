@@ -18,7 +18,9 @@ class ResultEntry:
     """One available release of one site (the seed's projection); `asked` is the title the client used.
 
     `season` and `episode` are the site's own; for a special, the alias is what the client calls it, and for an
-    episode that was asked for by its absolute number, `absolute` is that.
+    episode that was asked for by its absolute number, `absolute` is that. Without an episode it is the whole season,
+    of `episodes` episodes: size and duration are those of all of them, the quality is the weakest one's. A `film` is
+    offered as one, whatever its number on the site.
     """
 
     site_id: str
@@ -26,7 +28,7 @@ class ResultEntry:
     slug: str
     title: str
     season: int
-    episode: int
+    episode: int | None
     language: str
     host: str
     height: int | None
@@ -40,6 +42,10 @@ class ResultEntry:
     alias_episode: int | None = None
     absolute: int | None = None
     year: int | None = None
+    episodes: int | None = None
+    film: bool = False
+    imdb_id: str = ""
+    """A film's own («tt0133093»), where it was learnt."""
     record_id: int = field(default=0, compare=False)
     origin: Literal["cache", "probe"] = field(default=CACHE, compare=False)
     """Whether it was remembered, or this search asked the site for it."""
@@ -50,6 +56,11 @@ class ResultEntry:
         if self.alias_season is None or self.alias_episode is None:
             return None
         return self.alias_season, self.alias_episode
+
+    @property
+    def is_film(self) -> bool:
+        """Whether it is called a film, not an episode."""
+        return self.film or (self.season == 0 and self.episode == 0 and self.alias is None)
 
     @property
     def release(self) -> Release:
@@ -63,7 +74,8 @@ class ResultEntry:
             height=self.height,
             vcodec=self.vcodec or None,
             year=self.year,
-            alias=self.alias,
+            alias=None if self.film else self.alias,
+            film=self.film,
         )
 
     @property
@@ -154,6 +166,9 @@ class Answered:
             "episode": entry.episode,
             "alias": list(entry.alias) if entry.alias else None,
             "absolute": entry.absolute,
+            "episodes": entry.episodes,
+            "film": entry.is_film,
+            "year": entry.year,
             "language": entry.language,
             "host": entry.host,
             "height": entry.height,

@@ -8,15 +8,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from catalogue import availability, learning, places, probing, resolving
+from catalogue import availability, learning, packs, places, probing, resolving
 from catalogue.availability import Finding
 from catalogue.errors import UnknownSite
 from catalogue.fetching import client_for
+from catalogue.films import find_films
 from catalogue.models import AvailabilityRecord, Site, Title
 from catalogue.queries import MAX_QUERY, split_query, split_season, split_year
 from catalogue.releases import MAX_NUMBER
@@ -34,6 +36,7 @@ __all__ = [
     "ResultEntry",
     "SiteReport",
     "feed",
+    "films",
     "probe_now",
     "search",
     "split_query",
@@ -44,6 +47,11 @@ __all__ = [
 LISTED_FOR = timedelta(seconds=60)
 """How long a season page is believed to list all episodes: clients ask for a season under several titles in a row."""
 MAX_FEED = 1000
+ENTRY_FIELDS = (
+    "pk", "site_id", "slug", "season", "episode", "language", "host", "height", "vcodec", "size_bytes",
+    "duration_seconds", "estimated", "first_seen_at",
+)  # fmt: skip
+"""What an entry says of its availability record."""
 NO_IDS = Ids()
 
 
@@ -60,23 +68,55 @@ def search(
     """Every available release for a title: of one episode, of a season, or of what is known of the title.
 
     The title is named by `query`, by `ids`, or by both; «Title 05» and `absolute` count through all seasons, and
-    specials (season 0) are found by the client's number or by their words. Answers within `budget` seconds
-    (SEARCH_BUDGET_SECONDS). Sorted by site priority, then newest first; the same episode on two sites stays twice. A
-    site that fails leaves the others' answers whole, and its own remembered ones; so does the metadata service.
+    specials (season 0) are found by the client's number or by their words. A season of which nothing is missing comes
+    as a pack too. Answers within `budget` seconds (SEARCH_BUDGET_SECONDS). Sorted by site priority, then newest first;
+    the same episode on two sites stays twice. A site that fails leaves the others' answers whole, and its own
+    remembered ones; so does the metadata service.
     """
+    numbers = (season, episode, absolute)
+    if any(n is not None and not 0 <= n < MAX_NUMBER for n in numbers):
+        return Answered()
+    asked = Asked(query[:MAX_QUERY].strip(), season, episode, absolute, ids)
+    return _within(asked, sites, budget)
+
+
+def films(
+    query: str = "",
+    *,
+    year: int | None = None,
+    ids: Ids = NO_IDS,
+    sites: Sequence[str] | None = None,
+    budget: float | None = None,
+) -> Answered:
+    """Every available release of a film, on every site that has it: titles that are films, and films of series.
+
+    The film is named by `query` («Title» or «Title 2016», also «Series: Title»), by an IMDb id that was learnt, or by
+    both. One that is known to be of another year than `year`, or than the query's, is another film. Otherwise like
+    `search`; the releases are named as films are, not as specials.
+    """
+    query = query[:MAX_QUERY].strip()
+    if query and year is not None and split_year(query) is None:
+        query = f"{query} {year}"
+    return _within(Asked(query, 0, 0, None, Ids(imdb=ids.imdb), film=True), sites, budget)
+
+
+def _within(asked: Asked, sites: Sequence[str] | None, budget: float | None) -> Answered:
+    """The answer, as far as the time allows."""
     began = time.monotonic()
     deadline = began + (settings.SEARCH_BUDGET_SECONDS if budget is None else budget)
     answered = Answered()
-    query = query[:MAX_QUERY].strip()
-    numbers = (season, episode, absolute)
-    enabled = _sites(sites)
-    if enabled and not any(n is not None and not 0 <= n < MAX_NUMBER for n in numbers):
-        asked = Asked(query, season, episode, absolute, ids)
-        targets = _targets(asked, enabled, deadline, answered)
-        if _answer(targets, deadline, answered):
+    if enabled := _sites(sites):
+        shows = Shows(deadline)
+        if asked.film:
+            targets, unread = find_films(
+                asked, enabled, shows, deadline=deadline, answered=answered
+            )
+        else:
+            targets, unread = _targets(asked, enabled, shows, deadline, answered), []
+        if _answer(targets, shows, deadline, answered):
             # A site in trouble is not asked for more.
-            well = [one for one in targets if one.site.pk not in answered.troubles]
-            learning.nudge(target.key for target in well if target.learn)
+            wanted = [*(target.key for target in targets if target.learn), *unread]
+            learning.nudge(key for key in dict.fromkeys(wanted) if key[0] not in answered.troubles)
     answered.milliseconds = (time.monotonic() - began) * 1000
     return answered
 
@@ -95,12 +135,20 @@ def feed(
     what arrived since then does not move the pages that follow.
     """
     asked = set(SITES) if sites is None else set(SITES) & set(sites)
+    there = dict(Site.objects.values_list("site_id", "enabled"))
+    shown = {site_id for site_id in asked if there.get(site_id)}
+    if not shown:
+        return []
     start = max(offset, 0)
-    rows = AvailabilityRecord.objects.feed().filter(where or Q(), site_id__in=asked)
+    rows = AvailabilityRecord.objects.feed(sites=shown, without=there.keys() - shown).filter(
+        where or Q()
+    )
     if up_to is not None:
         moment, pk = up_to
         rows = rows.filter(Q(first_seen_at__lt=moment) | Q(first_seen_at=moment, pk__lte=pk))
-    page = list(rows[start : start + min(max(limit, 0), MAX_FEED)])
+    # Plain rows: making a hundred model instances takes as long as everything else together.
+    plain: Any = rows.values_list(*ENTRY_FIELDS, named=True)
+    page = list(plain[start : start + min(max(limit, 0), MAX_FEED)])
     named = Title.objects.filter(
         site_id__in={row.site_id for row in page}, slug__in={row.slug for row in page}
     ).values_list("site_id", "slug", "name", "year")
@@ -134,10 +182,9 @@ def _sites(asked: Sequence[str] | None) -> list[Site]:
 
 
 def _targets(
-    asked: Asked, sites: Sequence[Site], deadline: float, answered: Answered
+    asked: Asked, sites: Sequence[Site], shows: Shows, deadline: float, answered: Answered
 ) -> list[Target]:
     """The titles that are meant, with what is wanted of them in the sites' own numbers."""
-    shows = Shows(deadline)
     if asked.ids:
         answered.show = shows.by_ids(asked.ids)
         asked = replace(asked, show=answered.show)
@@ -187,7 +234,7 @@ def _by_absolute(
     return places.by_absolute(counting, found, answered)
 
 
-def _answer(targets: Sequence[Target], deadline: float, answered: Answered) -> bool:
+def _answer(targets: Sequence[Target], shows: Shows, deadline: float, answered: Answered) -> bool:
     """Put what is there of the targets into `answered`, once the sites were asked for what is not known.
 
     False when there was no broker to leave work to.
@@ -216,7 +263,10 @@ def _answer(targets: Sequence[Target], deadline: float, answered: Answered) -> b
         for site_id, seconds in probed.seconds.items():
             answered.site(site_id).milliseconds += seconds * 1000
         known = _known(targets)
-    answered.entries = _entries(targets, known, before)
+    entries = _entries(targets, known, before) + _packs(targets, known, before, shows, answered)
+    # Newest first; stable, so that what came together stays in the order of the season.
+    entries.sort(key=lambda one: (one.priority_rank, -one.first_seen_at.timestamp()))
+    answered.entries = entries
     return probed.broker_answers
 
 
@@ -291,28 +341,74 @@ def _finding(row: AvailabilityRecord) -> Finding:
 def _entries(
     targets: Sequence[Target], known: _Known, before: Mapping[int, datetime]
 ) -> list[ResultEntry]:
-    """The available records of the targets as results, in the order of the contract.
+    """The available episodes and films of the targets as results.
 
     `before` is when each record was checked last before this search asked anybody.
     """
-    ranks: dict[str, int] = {}
+    ranks = _ranks(targets)
     entries: list[ResultEntry] = []
     for target in targets:
-        rank = ranks.setdefault(target.site.pk, len(ranks))
         records = known[target.key]
         season = _season(target, records)
         for row in records:
             if not row.is_available or row.episode is None or not _is_wanted(target, row, season):
                 continue
-            entry = _entry(row, rank, target.name, target.asked, year=target.year)
+            entry = _entry(row, ranks[target.site.pk], target.name, target.asked, year=target.year)
             alias = (target.aliases or {}).get(row.episode, (row.season, row.episode))
             if alias != (row.season, row.episode):
                 entry = replace(entry, alias_season=alias[0], alias_episode=alias[1])
-            origin = CACHE if before.get(row.pk) == row.checked_at else PROBE
-            entries.append(replace(entry, absolute=target.absolute, origin=origin))
-    # Newest first; stable, so that what came together stays in the order of the season.
-    entries.sort(key=lambda one: (one.priority_rank, -one.first_seen_at.timestamp()))
+            entries.append(
+                replace(
+                    entry, absolute=target.absolute, origin=_origin(row, before),
+                    film=target.film, imdb_id=target.imdb_id,
+                )
+            )  # fmt: skip
     return entries
+
+
+def _packs(
+    targets: Sequence[Target],
+    known: _Known,
+    before: Mapping[int, datetime],
+    shows: Shows,
+    answered: Answered,
+) -> list[ResultEntry]:
+    """The seasons that are asked for as a whole, in each language in which nothing is missing."""
+    now = timezone.now()
+    ranks = _ranks(targets)
+    entries: list[ResultEntry] = []
+    for target in targets:
+        season = target.season
+        numbered = target.episode is not None or target.absolute is not None
+        if season is None or numbered or target.aliases is not None:
+            continue
+        whole = packs.of_season(known[target.key], season)
+        if not whole:
+            continue
+        # Whoever asks by title alone is served by the service as well: only it knows what is still to come.
+        show = answered.show or shows.by_title([target.asked, target.name], target.year)
+        for pack in whole:
+            agreed = packs.agrees(show, season, pack.episodes, now)
+            if target.over if agreed is None else agreed:
+                rank, row = ranks[target.site.pk], pack.record
+                entry = _entry(row, rank, target.name, target.asked, year=target.year)
+                entries.append(
+                    replace(
+                        entry, episodes=pack.episodes, origin=_origin(row, before),
+                        first_seen_at=row.complete_since or row.first_seen_at,
+                    )
+                )  # fmt: skip
+    return entries
+
+
+def _ranks(targets: Sequence[Target]) -> dict[str, int]:
+    """The places of the sites among those that have something."""
+    found = dict.fromkeys(target.site.pk for target in targets)
+    return {site_id: rank for rank, site_id in enumerate(found)}
+
+
+def _origin(row: AvailabilityRecord, before: Mapping[int, datetime]) -> Literal["cache", "probe"]:
+    return CACHE if before.get(row.pk) == row.checked_at else PROBE
 
 
 def _is_wanted(target: Target, row: AvailabilityRecord, season: int) -> bool:
@@ -330,7 +426,7 @@ def _entry(
 ) -> ResultEntry:
     return ResultEntry(
         site_id=row.site_id, priority_rank=rank, slug=row.slug, title=title, season=row.season,
-        episode=row.episode or 0, language=row.language, host=row.host, height=row.height,
+        episode=row.episode, language=row.language, host=row.host, height=row.height,
         vcodec=row.vcodec, size_bytes=row.size_bytes, duration_seconds=row.duration_seconds,
         estimated=row.estimated, first_seen_at=row.first_seen_at, asked=asked, year=year,
         record_id=row.pk,

@@ -49,7 +49,7 @@ def verify(identity: Identity, *, seconds: float | None = None) -> Proof:
     after = _record(identity)
     if after is not None and after.checked_at >= now:
         return _told(after)
-    if site.pk in probed.unanswered and before is not None and before.is_available:
+    if site.pk in probed.unanswered and before is not None and _told(before).there:
         return Proof(True, f"{site} is slow; it was there at the last look")
     return Proof(False, probed.troubles.get(site.pk, f"{site} does not have it any more"))
 
@@ -70,4 +70,6 @@ def _is_fresh(row: AvailabilityRecord, since: datetime) -> bool:
 
 
 def _told(row: AvailabilityRecord) -> Proof:
+    if row.episode is None and row.is_available and row.complete_since is None:
+        return Proof(False, "the season is not whole in this language")
     return Proof(row.is_available, row.reason)

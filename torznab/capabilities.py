@@ -30,7 +30,7 @@ def of_sites(site_ids: Collection[str], *, alone: bool) -> Capabilities:
     All sites together declare films as well, also while none of them has any: clients keep caps for a week, and
     which sites are switched on is the owner's to change.
     """
-    films = not alone or any(get_adapter(site_id).lists_films for site_id in site_ids)
+    films = not alone or any(get_adapter(site_id).has_films for site_id in site_ids)
     name = Site.objects.filter(pk__in=site_ids).values_list("display_name", flat=True).first()
     return Capabilities(
         title=f"AniBridge: {name}" if alone and name else "AniBridge",

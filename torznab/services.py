@@ -118,7 +118,7 @@ def _feed(query: Query, sites: Collection[str], client: str) -> list[Offer]:
         where=categories.condition(query.categories),
         up_to=cache.get(place) if query.offset else None,
     )
-    if page and not query.offset:
+    if page and not query.offset and len(page) * len(variants) >= query.limit:
         cache.set(place, page[0].place, ANCHOR_SECONDS)
     found = [Offer(entry, strm) for entry in page for strm in variants]
     return found[skipped : skipped + query.limit]

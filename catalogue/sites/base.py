@@ -129,6 +129,8 @@ class SiteAdapter(ABC):
     """Whether the site is asked only where no other has the title."""
     lists_films: ClassVar[bool] = False
     """Whether there are films among its titles: season 0, episode 0. Films of a series are specials and none of these."""
+    has_films: ClassVar[bool] = False
+    """Whether it is asked for films at all: it lists them among its titles, or its titles may have lists of films."""
 
     def check_slug(self, slug: str) -> str:
         """Returns the slug, or raises UnsafeSlug when it does not fit `slug_pattern`."""

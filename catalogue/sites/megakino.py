@@ -74,6 +74,7 @@ class Megakino(SiteAdapter):
     links_are_direct = True
     fallback = True
     lists_films = True
+    has_films = True
 
     def index_path(self) -> str:
         return "/sitemap.xml"

@@ -47,6 +47,7 @@ class SeriesSite(SiteAdapter):
     both_spellings: ClassVar[bool] = False
     """Whether the site may know the other layout's paths only; where it may not, what is missing is asked for once."""
     words: ClassVar[LanguageWords]
+    has_films: ClassVar[bool] = True
     # Opaque, percent-decoded: letters of any script and what may stand in a path segment; no «%», «/» or «..».
     slug_pattern = re.compile(r"(?!\.)(?!.*\.\.)[\w\-.~!'()*,;:@&=+$]{1,200}")
 

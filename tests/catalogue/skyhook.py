@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,15 +28,22 @@ class SkyHook:
         title: str,
         *episodes: tuple[int, int, int | None, str],
         year: int = 2022,
+        to_come: Collection[tuple[int, int]] = (),
         **ids: Any,
     ) -> None:
-        """A show; episodes are (season, episode, absolute or None, title)."""
+        """A show; episodes are (season, episode, absolute or None, title). Those `to_come` air in the far future."""
         self.shows[tvdb_id] = {
             "tvdbId": tvdb_id,
             "title": title,
             "firstAired": f"{year}-04-01",
             "episodes": [
-                {"seasonNumber": s, "episodeNumber": e, "absoluteEpisodeNumber": a, "title": name}
+                {
+                    "seasonNumber": s,
+                    "episodeNumber": e,
+                    "absoluteEpisodeNumber": a,
+                    "title": name,
+                    "airDateUtc": f"{9000 if (s, e) in to_come else year}-04-01T12:00:00Z",
+                }
                 for s, e, a, name in episodes
             ],
             **ids,

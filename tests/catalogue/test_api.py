@@ -220,6 +220,15 @@ def test_the_command_and_the_api_show_the_same(api: APIClient, demo_site: Site):
     )
 
 
+def test_a_film_is_asked_for_as_one(api: APIClient, demo_site: Site):
+    refresh_index("demo")
+    rows = api.get("/api/v1/search", {"q": "Sintel 2010", "film": "true"}).json()["results"]
+    assert {(row["film"], row["season"], row["episode"], row["year"]) for row in rows} == {
+        (True, 0, 1, 2010)
+    }
+    assert "Sintel.2010.German.1080p.WEB.H264-DEMO" in {row["release"] for row in rows}
+
+
 def test_a_search_can_be_narrowed_to_a_site(api: APIClient, demo_site: Site):
     refresh_index("demo")
     asked = {"q": "Caminandes S01E01"}

@@ -59,6 +59,23 @@ def test_a_search_prints_releases(faulty: FaultySite):
     assert "Sintel.S01E01.German" in table
 
 
+def test_a_search_for_a_film_prints_its_releases(faulty: FaultySite):
+    run("refresh_index")
+    table = run("search", "Sintel 2010", "--film")
+    assert "Sintel.2010.German" in table
+    assert "S00E01" not in table
+
+
+def test_a_season_of_which_nothing_is_missing_is_printed_as_a_pack(
+    faulty: FaultySite, skyhook: SkyHook
+):
+    run("refresh_index")
+    skyhook.add(3, "Caminandes", *[(1, number, None, "") for number in (1, 2, 3)])
+    rows = json.loads(run("search", "Caminandes S01", "--json"))
+    assert [(row["episode"], row["episodes"]) for row in rows].count((None, 3)) == 2
+    assert "Caminandes.S01.German" in run("search", "Caminandes S01")
+
+
 def test_a_search_tells_which_site_is_in_trouble(db):
     down = SiteFactory(site_id="aniworld")
     TitleMappingFactory(site=down, name="Sintel")

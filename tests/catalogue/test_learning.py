@@ -9,12 +9,14 @@ from django.utils import timezone
 from catalogue import learning, refresh, search, tasks
 from catalogue.errors import LayoutChanged, SiteUnavailable, UnknownSite
 from catalogue.index import current
-from catalogue.models import Site, Title, TitleMapping
-from catalogue.sites.base import TitleFacts
+from catalogue.models import Film, Site, Title, TitleMapping
+from catalogue.sites.base import EpisodeFacts, TitleFacts
 from tests.catalogue.conftest import FaultySite
 from tests.catalogue.factories import TitleFactory, TitleMappingFactory
 
 SINTEL = "/anime/stream/sintel"
+GIRL = "404-maedchen-nicht-gefunden"
+FILMS = f"/anime/stream/{GIRL}/filme"
 PATIENT = 30.0
 
 
@@ -114,7 +116,74 @@ def test_a_learnt_name_is_found_once_it_is_published(indexed: FaultySite, monkey
 
 def test_nothing_new_is_no_reason_to_renew_an_index(indexed: FaultySite):
     learning.learn("demo", "sintel")
+    assert learning.publish() == 1, "the name of its film"
+    learning.learn("demo", "sintel")
+    learning.learn("demo", "caminandes")
     assert learning.publish() == 0
+
+
+def films(slug: str) -> set[tuple[int, str, str]]:
+    rows = Film.objects.filter(title__slug=slug)
+    return set(rows.values_list("number", "german_title", "english_title"))
+
+
+def test_a_series_films_are_learnt_with_it(indexed: FaultySite):
+    learning.learn("demo", GIRL)
+    assert films(GIRL) == {(1, "", "Gateway Timeout [Movie]"), (2, "", "Teapot [OVA]")}
+    assert str(Film.objects.get(number=2)) == "Teapot [OVA]"
+    assert [hit.slug for hit in current.films().search("Gateway Timeout")] == [GIRL]
+    assert current.get().search("Gateway Timeout") == []
+    learning.learn("demo", "caminandes")
+    assert films("caminandes") == set()
+    assert "/anime/stream/caminandes/filme" not in indexed.asked()
+
+
+def test_the_list_of_films_is_kept_as_it_is_now(indexed: FaultySite):
+    learning.learn("demo", GIRL)
+    learning.publish()
+    kept = Film.objects.get(number=2)
+    page = indexed.server.routes.layout.respond("GET", FILMS, {}).body
+    indexed.fail(FILMS, 200, page.replace("Gateway Timeout", "Long Wait").encode())
+    learning.learn("demo", GIRL)
+    assert films(GIRL) == {(1, "", "Long Wait [Movie]"), (2, "", "Teapot [OVA]")}
+    assert Film.objects.get(number=2) == kept
+    assert learning.publish() == 1
+
+
+def test_a_list_that_cannot_be_read_is_read_another_time(indexed: FaultySite):
+    indexed.fail(FILMS, 503)
+    with pytest.raises(SiteUnavailable):
+        learning.learn("demo", GIRL)
+    title = Title.objects.get(slug=GIRL)
+    assert (title.year, title.seasons, title.learned_at) == (2023, [0, 1, 2], None)
+    del indexed.server.routes[FILMS]
+    learning.learn("demo", GIRL)
+    assert len(films(GIRL)) == 2
+    assert not learning.is_due(Title.objects.get(slug=GIRL).learned_at)
+
+
+def test_films_go_with_their_title_and_stay_through_a_refresh(indexed: FaultySite):
+    learning.learn("demo", GIRL)
+    refresh.refresh_index("demo", force=True)
+    assert len(films(GIRL)) == 2
+    Site.objects.update(enabled=False)
+    current.forget()
+    assert len(current.films()) == 0
+    Title.objects.all().delete()
+    assert Film.objects.count() == 0
+
+
+def test_films_that_no_column_holds_are_cut_or_left_out(indexed: FaultySite, monkeypatch):
+    wild = (
+        EpisodeFacts(0, 10**12, "x", "y"),
+        EpisodeFacts(0, -1, "x", "y"),
+        EpisodeFacts(0, 3, "g\x00" * 400, ""),
+        EpisodeFacts(0, 4, "", ""),
+    )
+    monkeypatch.setattr("catalogue.sites.demo.DemoSite.parse_season", lambda *args: wild)
+    learning.learn("demo", GIRL)
+    assert films(GIRL) == {(3, "g" * 300, ""), (4, "", "")}
+    assert str(Film.objects.get(number=4)) == "film 4"
 
 
 def test_a_title_that_the_index_does_not_have_is_not_learnt(indexed: FaultySite):

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,8 +22,15 @@ SINTEL = {
     "tmdbId": 45745,
     "overview": "x" * 1000,
     "episodes": [
-        {"seasonNumber": 1, "episodeNumber": 1, "absoluteEpisodeNumber": 1, "title": "Sintel"},
-        {"seasonNumber": 0, "episodeNumber": 1, "title": "Making of"},
+        {
+            "seasonNumber": 1,
+            "episodeNumber": 1,
+            "absoluteEpisodeNumber": 1,
+            "title": "Sintel",
+            "airDate": "2010-09-27",
+            "airDateUtc": "2010-09-27T18:15:00Z",
+        },
+        {"seasonNumber": 0, "episodeNumber": 1, "title": "Making of", "airDate": "2010-10-01"},
         {"seasonNumber": "x", "episodeNumber": None},
         "nonsense",
     ],
@@ -87,6 +95,20 @@ def test_a_show_has_its_ids_and_numbers(service: Service):
         45745,
     )
     assert [(e.season, e.episode, e.absolute) for e in show.episodes] == [(1, 1, 1), (0, 1, None)]
+
+
+def test_an_episode_has_the_moment_at_which_it_aired(service: Service):
+    first, making_of = metadata.show(4711).episodes
+    assert first.aired_at == datetime(2010, 9, 27, 18, 15, tzinfo=UTC)
+    assert making_of.aired_at == datetime(2010, 10, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("date", [None, "", "soon", "2010-13-40", 5, "9999999999-01-01"])
+def test_a_date_that_is_none_is_not_known(service: Service, date: object):
+    episode = {"seasonNumber": 1, "episodeNumber": 1, "airDateUtc": date}
+    service.raw = json.dumps({**SINTEL, "episodes": [episode]}).encode()
+    (one,) = metadata.show(4711).episodes
+    assert one.aired_at is None
 
 
 def test_the_same_question_is_asked_once(service: Service):

@@ -139,6 +139,22 @@ def test_an_episode_and_a_season_have_one_record_a_language(site: Site, episode)
         AvailabilityRecordFactory(site=site, episode=episode)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"episode": 1, "episodes": 3, "complete_since": timezone.now()},
+        {"episode": None, "episodes": 3},
+        {"episode": None, "episodes": 0, "complete_since": timezone.now()},
+        {"episode": None, "complete_since": timezone.now()},
+    ],
+)
+def test_only_a_season_is_complete_and_has_so_many_episodes_since_then(site: Site, values):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        AvailabilityRecordFactory(site=site, **values)
+    whole = {"episode": None, "episodes": 3, "complete_since": timezone.now()}
+    AvailabilityRecordFactory(site=site, **whole)
+
+
 def test_sites_that_back_off_do_not_answer(site: Site):
     now = timezone.now()
     assert list(Site.objects.answering(now)) == [site]

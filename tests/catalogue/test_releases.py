@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import re
-import warnings
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote_plus
@@ -116,6 +115,14 @@ def test_a_playlist_item_is_identified_by_its_id_alone():
             release(identity=episode(0, 0), alias=(1, 4), year=2010),
             "Sintel.S01E04.German.1080p.WEB.H264-ANIWORLD",
         ),
+        (
+            release(identity=episode(0, 3), film=True, year=2010),
+            "Sintel.2010.German.1080p.WEB.H264-ANIWORLD",
+        ),
+        (
+            release(identity=episode(0, 3, "English Sub"), film=True, alias=(0, 7)),
+            "Sintel.Japanese.EngSubbed.1080p.WEB.H264-ANIWORLD",
+        ),
         (release(height=None), "Sintel.S01E01.German.WEB.H264-ANIWORLD"),
         (release(height=None, vcodec="vp9"), "Sintel.S01E01.German.WEB-DL.VP9-ANIWORLD"),
         (release(height=576, vcodec="av1"), "Sintel.S01E01.German.576p.WEB-DL.AV1-ANIWORLD"),
@@ -124,51 +131,6 @@ def test_a_playlist_item_is_identified_by_its_id_alone():
 )
 def test_a_release_is_named_for_the_parsers_of_its_clients(made: Release, name: str):
     assert made.name == name
-
-
-LONG = "Donaudampfschifffahrtsgesellschaft"
-PARSED = [
-    (release("One Piece", episode(1, 5)), "One Piece", 1, 5, "1080p"),
-    (release("Für immer", episode(1, 5, "German Sub"), height=720), "Fuer immer", 1, 5, "720p"),
-    (release("Pokémon", episode(3, 12, "English Sub")), "Pokemon", 3, 12, "1080p"),
-    (release("Don't Look Up", episode(2, 9)), "Dont Look Up", 2, 9, "1080p"),
-    (release("Tom & Jerry", episode(1, 2)), "Tom and Jerry", 1, 2, "1080p"),
-    (release("Mob Psycho 100", episode(3, 1)), "Mob Psycho 100", 3, 1, "1080p"),
-    (release("86", episode(1, 1), height=576), "86", 1, 1, "576p"),
-    (release("Naruto", episode(2, None), height=540), "Naruto", 2, None, "540p"),
-    (release("Naruto", episode(0, 3), height=480), "Naruto", 0, 3, "480p"),
-    (release("Naruto", episode(1, 3), height=None), "Naruto", 1, 3, None),
-    (release("Show", episode(1, 1135), height=2160), "Show", 1, 1135, "2160p"),
-    (release("進撃の巨人", episode(1, 1)), "進撃の巨人", 1, 1, "1080p"),
-    (release("Мастер и Маргарита", episode(1, 1)), "Мастер и Маргарита", 1, 1, "1080p"),
-    (release("Re:ZERO -Starting Life-", episode(2, 4)), "Re ZERO Starting Life", 2, 4, "1080p"),
-    (release("Sintel", episode(0, 0), year=2010), "Sintel", None, None, "1080p"),
-    (
-        release("Blade Runner 2049", episode(0, 0), year=2017),
-        "Blade Runner 2049",
-        None,
-        None,
-        "1080p",
-    ),
-    (release(LONG, episode(1, 2)), LONG, 1, 2, "1080p"),
-    (release(LONG, episode(0, 0), year=1999), LONG, None, None, "1080p"),
-]
-
-
-@pytest.mark.parametrize(("made", "title", "season", "number", "size"), PARSED)
-def test_an_independent_parser_reads_the_name(made, title, season, number, size):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from guessit import guessit
-
-        read = guessit(made.name)
-    assert read["title"] == title
-    assert (read.get("season"), read.get("episode")) == (season, number)
-    assert read.get("screen_size") == size
-    assert read["release_group"] == "ANIWORLD"
-    assert read["source"] == "Web"
-    if made.identity.is_film:
-        assert read["year"] == made.year
 
 
 def test_the_strm_variant_is_marked_where_it_is_shown_and_not_in_its_file():

@@ -20,6 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--season", type=int)
         parser.add_argument("--episode", type=int)
         parser.add_argument("--absolute", type=int, help="counted through all seasons")
+        parser.add_argument("--film", action="store_true", help="films only, named as such")
         parser.add_argument("--tvdb", type=int, metavar="ID", help="the show's TVDB id")
         parser.add_argument("--imdb", default="", metavar="ID", help="its IMDb id")
         parser.add_argument("--tmdb", type=int, metavar="ID", help="its TMDB id")
@@ -30,22 +31,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        title, season, episode = search.split_query(options["query"])
-        ids = Ids(tvdb=options["tvdb"], imdb=options["imdb"], tmdb=options["tmdb"])
-        if not title and not ids:
-            raise CommandError("name a title, or an id of one")
-        if options["season"] is not None:
-            season, episode = options["season"], options["episode"]
-        elif options["episode"] is not None:
-            raise CommandError("--episode needs --season")
-        answered = search.search(
-            title,
-            season=season,
-            episode=episode,
-            absolute=options["absolute"],
-            ids=ids,
-            sites=options["site"],
-        )
+        answered = self._search(**options)
         rows = answered.rows()
         if options["json"] and options["explain"]:
             told = {"results": rows, "explained": answered.explained()}
@@ -61,6 +47,28 @@ class Command(BaseCommand):
             self._explain(answered)
         for site_id, trouble in answered.troubles.items():
             self.stderr.write(f"{site_id}: {trouble}")
+
+    def _search(
+        self, *, query: str, film: bool, site: list[str] | None, **options: Any
+    ) -> Answered:
+        title, season, episode = search.split_query(query)
+        ids = Ids(tvdb=options["tvdb"], imdb=options["imdb"], tmdb=options["tmdb"])
+        if not title and not ids:
+            raise CommandError("name a title, or an id of one")
+        if film:
+            return search.films(query, ids=ids, sites=site)
+        if options["season"] is not None:
+            season, episode = options["season"], options["episode"]
+        elif options["episode"] is not None:
+            raise CommandError("--episode needs --season")
+        return search.search(
+            title,
+            season=season,
+            episode=episode,
+            absolute=options["absolute"],
+            ids=ids,
+            sites=site,
+        )
 
     def _explain(self, answered: Answered) -> None:
         told = answered.explained()
