@@ -18,7 +18,8 @@ from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
 from catalogue.index import current
-from downloads.events import job_events
+from downloads.events import all_events, download_events, job_events
+from strm import streams
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,6 +28,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STREAMS: list[tuple[re.Pattern[str], App]] = [
     (re.compile(r"/jobs/(?P<reference>[^/]{1,60})/events"), job_events),
+    (re.compile(r"/api/v1/downloads/events"), all_events),
+    (re.compile(r"/api/v1/downloads/(?P<reference>[^/]{1,60})/events"), download_events),
+    (re.compile(r"/strm/stream"), streams.stream),
+    (re.compile(r"/strm/proxy/(?P<name>[^/]{1,200})"), streams.proxy),
 ]
 """Path → plain ASGI app; named groups arrive in `scope["path_params"]`."""
 
@@ -67,6 +72,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             warm.add_done_callback(lambda done: done.exception())
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
+            await streams.shutdown()
             await send({"type": "lifespan.shutdown.complete"})
             return
 

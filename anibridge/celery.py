@@ -36,6 +36,21 @@ def prepare_broker() -> None:
             Path(path).mkdir(parents=True, exist_ok=True)
 
 
+@signals.celeryd_init.connect
+def _worker_starts(sender: Any, **_: Any) -> None:
+    """Before it takes a message; and its children must not inherit the connection."""
+    from django.db import DatabaseError, connection
+
+    from downloads import heartbeats
+
+    try:
+        heartbeats.mark_starting(str(sender))
+    except DatabaseError as error:
+        logger.warning("%s cannot read the database yet: %s", sender, error)
+    finally:
+        connection.close()
+
+
 @signals.worker_ready.connect
 def _worker_ready(sender: Any, **_: Any) -> None:
     from downloads.heartbeats import Pulse
@@ -67,10 +82,10 @@ def _park(sender: Any, **_: Any) -> None:
     def park() -> None:
         from django.db import connection
 
-        from downloads import transitions
+        from downloads import queue
 
         try:
-            parked = transitions.park(str(sender))
+            parked = queue.close(str(sender))
             if parked:
                 logger.info("%s is stopping: %d downloads back in the queue", sender, parked)
         finally:

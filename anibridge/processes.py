@@ -36,11 +36,15 @@ def programs() -> dict[str, list[str]]:
             "--bind", f"{settings.HOST}:{settings.PORT}", "--workers", str(settings.WEB_WORKERS),
             "--no-control-socket", "--graceful-timeout", "3", "--timeout", "60",
             "--keep-alive", "75", "--log-level", settings.LOG_LEVEL.lower(),
+            # Links of the playback proxy hold an address of its host, sealed: the usual 4,094 are too few.
+            "--limit-request-line", "8190",
         ],
         "worker": [*celery, *quiet, "-Q", "default", "-n", "default@%%h", "-c", "2"],
         "downloads": [
             *celery, *quiet, "-Q", "downloads", "-n", "downloads@%%h",
-            "-c", str(settings.DOWNLOAD_CONCURRENCY), "--prefetch-multiplier", "1",
+            # The claim keeps to DOWNLOAD_CONCURRENCY; the others are for downloads that are started by force.
+            "-c", str(settings.DOWNLOAD_CONCURRENCY + settings.DOWNLOAD_FORCED_SLOTS),
+            "--prefetch-multiplier", "1",
         ],
         "beat": [
             python, "-m", "celery", "-A", "anibridge", "beat", "--loglevel", settings.LOG_LEVEL,

@@ -3,6 +3,7 @@
 A bad value stops the start; all bad ones are named at once.
 """
 
+import ipaddress
 import re
 import zoneinfo
 from pathlib import Path
@@ -41,6 +42,7 @@ _download_dir = env.path("ANIBRIDGE_DOWNLOAD_DIR", None)
 HOST = env.str("ANIBRIDGE_HOST", "127.0.0.1")
 PORT = env.int("ANIBRIDGE_PORT", 8000, validate=validate.Range(min=1, max=65535))
 PUBLIC_URL = env.str("ANIBRIDGE_PUBLIC_URL", "")
+_trusted_proxies: list[str] = env.list("ANIBRIDGE_TRUSTED_PROXIES", [])
 WEB_WORKERS = env.int("ANIBRIDGE_WEB_WORKERS", 2, validate=validate.Range(min=1, max=64))
 WEB_THREADS = env.int("ANIBRIDGE_WEB_THREADS", 8, validate=validate.Range(min=1, max=256))
 ADMIN_USER = env.str("ANIBRIDGE_ADMIN_USER", "admin", validate=validate.Length(min=1, max=150))
@@ -52,6 +54,8 @@ LOG_LEVEL = env.str(
 )
 TIME_ZONE = env.str("TZ", "UTC", validate=_one_of(*zoneinfo.available_timezones()))
 _secret_key = env.str("ANIBRIDGE_SECRET_KEY", "")
+# Keys that were used before: sessions and stored passwords made with them stay readable.
+_old_secret_keys: list[str] = env.list("ANIBRIDGE_SECRET_KEY_FALLBACKS", [])
 _api_key = env.str("ANIBRIDGE_API_KEY", "")
 _admin_password = env.str("ANIBRIDGE_ADMIN_PASSWORD", "")
 _database_url = env.str("DATABASE_URL", "")
@@ -65,6 +69,9 @@ SITE_BASE_URLS = {
 DOWNLOAD_CONCURRENCY = env.int("DOWNLOAD_CONCURRENCY", 3, validate=validate.Range(min=1, max=64))
 DOWNLOAD_RATE_LIMIT = env.size("DOWNLOAD_RATE_LIMIT", "0")
 DOWNLOAD_RETRIES = env.int("DOWNLOAD_RETRIES", 3, validate=validate.Range(min=0, max=20))
+DOWNLOAD_POLL_INTERVAL = env.float(
+    "DOWNLOAD_POLL_INTERVAL", 60, validate=validate.Range(min=2, max=3600)
+)
 DOWNLOAD_SILENT_SECONDS = env.float(
     "DOWNLOAD_SILENT_SECONDS", 60, validate=validate.Range(min=5, max=3600)
 )
@@ -80,7 +87,10 @@ DOWNLOAD_MAX_BYTES = env.size("DOWNLOAD_MAX_BYTES", "200GB")
 DOWNLOAD_KEEP_PARTIAL_HOURS = env.float(
     "DOWNLOAD_KEEP_PARTIAL_HOURS", 168, validate=validate.Range(min=0, max=24 * 365)
 )
-_library_roots = env.list("DOWNLOAD_LIBRARY_ROOTS", [])
+DOWNLOAD_KEEP_RECORD_DAYS = env.float(
+    "DOWNLOAD_KEEP_RECORD_DAYS", 90, validate=validate.Range(min=1, max=3650)
+)
+_library_roots: list[str] = env.list("DOWNLOAD_LIBRARY_ROOTS", [])
 PROVIDER_ORDER = env.list(
     "PROVIDER_ORDER",
     ["VOE", "Filemoon", "Streamtape", "Vidmoly", "Doodstream", "LoadX", "Luluvdo", "Vidoza"],
@@ -102,6 +112,36 @@ SPECIALS_MATCH_THRESHOLD = env.float(
     "SPECIALS_MATCH_THRESHOLD", 0.5, validate=validate.Range(min=0, max=1)
 )
 OUTBOUND_ALLOWED_PRIVATE_HOSTS = env.list("OUTBOUND_ALLOWED_PRIVATE_HOSTS", [])
+STRM_PROXY_MODE = env.str("STRM_PROXY_MODE", "direct", validate=_one_of("direct", "proxy"))
+STRM_PROXY_AUTH = env.str("STRM_PROXY_AUTH", "token", validate=_one_of("token", "apikey", "none"))
+STRM_PUBLIC_BASE_URL = env.str("STRM_PUBLIC_BASE_URL", "")
+STRM_PROXY_ALLOWED_HOSTS = env.list("STRM_PROXY_ALLOWED_HOSTS", [])
+STRM_MAX_STREAMS = env.int("STRM_MAX_STREAMS", 256, validate=validate.Range(min=0, max=4000))
+STRM_MAX_STREAMS_PER_HOST = env.int(
+    "STRM_MAX_STREAMS_PER_HOST", 64, validate=validate.Range(min=0, max=4000)
+)
+STRM_URL_TTL_MINUTES = env.float(
+    "STRM_URL_TTL_MINUTES", 180, validate=validate.Range(min=0.1, max=60 * 24 * 30)
+)
+STRM_PLAYBACK_IDLE_MINUTES = env.float(
+    "STRM_PLAYBACK_IDLE_MINUTES", 120, validate=validate.Range(min=1, max=60 * 24)
+)
+STRM_PLAYBACK_MAX_HOURS = env.float(
+    "STRM_PLAYBACK_MAX_HOURS", 24, validate=validate.Range(min=1, max=24 * 30)
+)
+STRM_PREFETCH_NEXT = env.bool("STRM_PREFETCH_NEXT", False)
+_strm_library = env.path("STRM_LIBRARY_DIR", None)
+# 0: only `manage.py strm_library` and the API bring it in step.
+STRM_LIBRARY_HOURS = env.float("STRM_LIBRARY_HOURS", 0, validate=validate.Range(min=0, max=720))
+STRM_LIBRARY_SERIES_FOLDER = env.str("STRM_LIBRARY_SERIES_FOLDER", "")
+STRM_LIBRARY_MOVIES_FOLDER = env.str("STRM_LIBRARY_MOVIES_FOLDER", "Movies")
+STRM_LIBRARY_NFO = env.bool("STRM_LIBRARY_NFO", False)
+STRM_LIBRARY_COVERS = env.bool("STRM_LIBRARY_COVERS", False)
+STRM_REMUX = env.str("STRM_REMUX", "off", validate=_one_of("off", "mp4", "mkv"))
+STRM_REMUX_CACHE = env.size("STRM_REMUX_CACHE", "20GB")
+STRM_REMUX_WAIT_SECONDS = env.float(
+    "STRM_REMUX_WAIT_SECONDS", 10, validate=validate.Range(min=0, max=600)
+)
 TORZNAB_LINK_MODE = env.str("TORZNAB_LINK_MODE", "verify", validate=_one_of("verify", "magnet"))
 # A grab link stays good for so many days at least: delay profiles and pending releases hold them for days.
 GRAB_LINK_DAYS = env.int("TORZNAB_LINK_DAYS", 30, validate=validate.Range(min=1, max=3650))
@@ -124,6 +164,7 @@ DOWNLOAD_DIR: Path = (_download_dir or DATA_DIR / "downloads").expanduser().reso
 DOWNLOAD_LIBRARY_ROOTS: list[Path] = [
     Path(root.strip()).expanduser().resolve() for root in _library_roots if root.strip()
 ]
+STRM_LIBRARY_DIR: Path | None = _strm_library and _strm_library.expanduser().resolve()
 _demo_runs = DATA_DIR / "run" / "demo"  # holds the port while `up` runs the demo catalogue
 if DEMO is None and _demo_runs.exists():
     DEMO, DEMO_PORT = True, int(_demo_runs.read_text())
@@ -138,7 +179,21 @@ CATALOGUE_SITES: list[str] = [
     if name.strip()
 ]
 PROVIDER_ORDER = [name.strip() for name in PROVIDER_ORDER if name.strip()]
+try:
+    # Only these may say in X-Forwarded-For for whom they ask.
+    TRUSTED_PROXIES = [
+        ipaddress.ip_network(proxy.strip(), strict=False)
+        for proxy in _trusted_proxies
+        if proxy.strip()
+    ]
+except ValueError as error:
+    raise ImproperlyConfigured(f"bad setting: ANIBRIDGE_TRUSTED_PROXIES: {error}") from None
 OUTBOUND_ALLOWED_PRIVATE_HOSTS = [h.strip() for h in OUTBOUND_ALLOWED_PRIVATE_HOSTS if h.strip()]
+STRM_PROXY_ALLOWED_HOSTS = [h.strip() for h in STRM_PROXY_ALLOWED_HOSTS if h.strip()]
+try:
+    SECRET_KEY_FALLBACKS, SECRET_KEY_FALLBACK_ENDS = secrets.previous(_old_secret_keys)
+except ValueError as error:
+    raise ImproperlyConfigured(f"bad setting: ANIBRIDGE_SECRET_KEY_FALLBACKS: {error}") from None
 SECRETS_DIR = DATA_DIR / "secrets"
 API_KEY_FILE = SECRETS_DIR / "api_key"
 ADMIN_PASSWORD_FILE = SECRETS_DIR / "admin_password"
@@ -245,7 +300,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PAGINATION_CLASS": "anibridge.lib.rest.Pages",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["anibridge.lib.rest.Json"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "anibridge.lib.rest.error_response",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -261,6 +316,15 @@ SPECTACULAR_SETTINGS = {
     # The pages' scripts come from the package: an installation without the internet has them too.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Several fields are called alike and take other values: each set has a name of its own in the schema.
+    "ENUM_NAME_OVERRIDES": {
+        "DownloadStatus": "downloads.models.JobStatus.values",
+        "ItemStatus": ["created", "duplicate", "rejected"],
+        "OutcomeStatus": ["done", "refused", "unknown"],
+        "DownloaderKind": "downloads.models.DownloaderKind.choices",
+        "RuleKind": "downloads.models.links.RuleKind.choices",
+        "NamingKind": ["movie", "episode"],
+    },
 }
 
 
@@ -335,6 +399,36 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15.0,
         "options": {"expire_seconds": 14},
     },
+    "give links to downloaders": {
+        "task": "downloads.dispatch",
+        "schedule": 15.0,
+        "options": {"expire_seconds": 14},
+    },
+    "ask downloaders how it goes": {
+        "task": "downloads.poll",
+        "schedule": DOWNLOAD_POLL_INTERVAL,
+        "options": {"expire_seconds": max(DOWNLOAD_POLL_INTERVAL - 1, 1)},
+    },
+    "look at new links": {
+        "task": "downloads.process_links",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "ask feeds that are due": {
+        "task": "downloads.poll_feeds",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 55},
+    },
+    "forget old downloads": {
+        "task": "downloads.cleanup",
+        "schedule": 86400.0,
+        "options": {"expire_seconds": 80000},
+    },
+    "forget old links": {
+        "task": "downloads.forget_links",
+        "schedule": 86400.0,
+        "options": {"expire_seconds": 80000},
+    },
     "refresh title indexes that are due": {
         "task": "catalogue.refresh_due",
         "schedule": 60.0,
@@ -344,6 +438,27 @@ CELERY_BEAT_SCHEDULE = {
         "task": "catalogue.cleanup",
         "schedule": 86400.0,
         "options": {"expire_seconds": 80000},
+    },
+    "forget old sessions": {
+        "task": "anibridge.clear_sessions",
+        "schedule": 86400.0,
+        "options": {"expire_seconds": 80000},
+    },
+    "forget old qBittorrent sessions": {
+        "task": "qbshim.cleanup",
+        "schedule": 300.0,
+        "options": {"expire_seconds": 290},
+    },
+    "forget old playbacks": {
+        "task": "strm.cleanup",
+        "schedule": 86400.0,
+        "options": {"expire_seconds": 80000},
+    },
+    "bring the STRM library in step": {
+        "task": "strm.library",
+        "schedule": max(STRM_LIBRARY_HOURS, 1.0) * 3600,
+        "kwargs": {"scheduled": True},
+        "options": {"expire_seconds": 3500},
     },
     "poll new episodes": {
         "task": "catalogue.poll_recent",
@@ -408,7 +523,17 @@ UNFOLD = {
                         "active": lambda request: request.path == "/",
                     },
                     _link("Downloads", "download", "admin:downloads_job_changelist"),
+                    _link("Downloaders", "dns", "admin:downloads_downloader_changelist"),
                 ]
+            },
+            {
+                "title": "Links",
+                "separator": True,
+                "items": [
+                    _link("Links", "link", "admin:downloads_link_changelist"),
+                    _link("Feeds", "rss_feed", "admin:downloads_feed_changelist"),
+                    _link("Filter rules", "filter_alt", "admin:downloads_filterrule_changelist"),
+                ],
             },
             {
                 "title": "Catalogue",
@@ -426,6 +551,16 @@ UNFOLD = {
                 "items": [
                     _link("Torrents", "list", "admin:qbshim_clienttask_changelist"),
                     _link("Categories", "folder", "admin:qbshim_category_changelist"),
+                    _link("Signed in", "key", "admin:qbshim_clientsession_changelist"),
+                    _link("Failed logins", "block", "admin:qbshim_failedlogin_changelist"),
+                ],
+            },
+            {
+                "title": "Playing",
+                "separator": True,
+                "items": [
+                    _link("Playbacks", "play_circle", "admin:strm_streamsession_changelist"),
+                    _link("STRM library", "video_library", "admin:strm_librarytitle_changelist"),
                 ],
             },
             {

@@ -19,6 +19,7 @@ from anibridge.celery import app as celery_app
 from catalogue.models import AvailabilityRecord, Site
 from downloads import heartbeats
 from downloads.models import Heartbeat, Job, JobStatus
+from strm import nowplaying
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def _now() -> dict[str, Any]:
     return {
         "counts": counts,
         "jobs": Job.objects.present()[:12],
+        "playing": nowplaying.playing(),
         "sites": Site.objects.all(),
         "episodes": AvailabilityRecord.objects.filter(
             is_available=True, episode__isnull=False

@@ -37,7 +37,11 @@ class Served:
 
 @dataclass(frozen=True)
 class Ask:
-    """One kind of request: `paths` are taken in turn; `headers` and `body` as they are sent."""
+    """One kind of request: `paths` are taken in turn; `headers` and `body` as they are sent.
+
+    `each` has further headers for each client, `bodies` one body for each request. With `carry`, `{carry}` in a path is
+    what the client's last answer, a JSON object, says under this key; 0 at first.
+    """
 
     name: str
     paths: Sequence[str]
@@ -45,6 +49,9 @@ class Ask:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     status: int = 200
+    each: Sequence[Mapping[str, str]] = ()
+    bodies: Sequence[bytes] = ()
+    carry: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,16 +176,24 @@ def _clients(
     def client(number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         place = first + number * 37
+        mine = (
+            first // 1000 * count + number
+        )  # among all clients, where processes have as many each
+        headers = {**ask.headers, **(ask.each[mine % len(ask.each)] if ask.each else {})}
+        bodies = iter(ask.bodies[mine :: count * PROCESSES])
+        carried: object = 0
         start.wait()
         until = time.perf_counter() + seconds
         while (began := time.perf_counter()) < until and not wrong[number]:
-            path = ask.paths[place % len(ask.paths)]
-            connection.request(ask.method, path, body=ask.body, headers=dict(ask.headers))
+            path = ask.paths[place % len(ask.paths)].replace(f"{{{ask.carry}}}", str(carried))
+            connection.request(ask.method, path, body=next(bodies, ask.body), headers=headers)
             answer = connection.getresponse()
             body = answer.read()
             times[number].append((time.perf_counter() - began) * 1000)
             sizes[number] += len(body)
             place += 1
+            if ask.carry and answer.status == ask.status:
+                carried = json.loads(body)[ask.carry]
             if answer.status != ask.status:
                 wrong[number] = f"{path[:80]} answered {answer.status}: {body[:200]!r}"
 

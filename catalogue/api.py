@@ -72,6 +72,7 @@ class SiteViewSet(
 
     queryset = Site.objects.filter(site_id__in=SITES).order_by("search_priority", "site_id")
     serializer_class = SiteSerializer
+    lookup_value_regex = r"[^/\x00]{1,100}"  # PostgreSQL takes no NUL
     http_method_names = ("get", "patch", "post", "head", "options")
 
     @extend_schema(request=None, responses=CheckedSerializer)

@@ -82,8 +82,8 @@ def probe_host(client: SiteClient, link: HostLink) -> Finding:
     """
     page_url = client.host_url(link)
     stream = ytdlp.extract(page_url, timeout=HOST_SECONDS)
-    if stream.is_hls:
-        # A playlist has no header of its own; yt-dlp has read the resolution from the master.
+    if stream.is_in_parts:
+        # A playlist has no header of its own; yt-dlp has read the resolution from the master or manifest.
         height = _height(stream.width, stream.height)
         return Finding(
             "", 0, 0, link.language, True, link.host, height, stream.vcodec or "",

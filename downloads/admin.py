@@ -12,7 +12,11 @@ from unfold.admin import TabularInline
 from anibridge.lib.admin import ReadOnlyAdmin
 from downloads import services
 from downloads.errors import IllegalTransition
+from downloads.links_admin import FeedAdmin as FeedAdmin
+from downloads.links_admin import FilterRuleAdmin as FilterRuleAdmin
+from downloads.links_admin import LinkAdmin as LinkAdmin
 from downloads.models import Heartbeat, Job, JobEvent, JobFile
+from downloads.registry_admin import DownloaderAdmin as DownloaderAdmin
 
 
 class ReadOnlyInline(TabularInline):

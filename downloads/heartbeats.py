@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS = 10.0
 FRESH_FOR = timedelta(seconds=35)
 FORGOTTEN_AFTER = timedelta(days=1)
+STOPPING_FOR = timedelta(minutes=5)
 ROLES = ("default", "downloads", "beat")
 
 
@@ -28,6 +29,22 @@ def alive(role: str) -> int:
     """How many processes of a role have been heard lately."""
     since = timezone.now() - FRESH_FOR
     return Heartbeat.objects.filter(role=role, beat_at__gte=since).count()
+
+
+def mark_stopping(name: str) -> None:
+    """A worker is about to stop: until it starts anew, it takes nothing more."""
+    beat(f"{name}/stopping", "stopping")
+
+
+def mark_starting(name: str) -> None:
+    """A worker starts; what was said of an earlier one of this name is over."""
+    Heartbeat.objects.filter(name=f"{name}/stopping").delete()
+
+
+def is_stopping(name: str) -> bool:
+    """Whether a worker has said that it stops, and may not have done so yet."""
+    since = timezone.now() - STOPPING_FOR
+    return Heartbeat.objects.filter(name=f"{name}/stopping", beat_at__gte=since).exists()
 
 
 def silent() -> list[str]:

@@ -2,81 +2,103 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
-from catalogue.releases import Identity
-from downloads import dispatch, files, heartbeats, transitions
+from downloads import dispatch, files, outbox, torrents, transitions
+from downloads.detection import DownloadType
 from downloads.errors import IllegalTransition, UnknownJob
-from downloads.models import Job, JobStatus
+from downloads.models import ErrandAction, Job, JobStatus, JobTorrent, Layout
+from downloads.orders import LINK_SITE
+from downloads.orders import Order as Order
+from downloads.sweeper import sweep as sweep
 
 logger = logging.getLogger(__name__)
 S = JobStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What somebody wants fetched: a release of ours and where it should lie."""
-
-    infohash: str
-    name: str
-    identity: Identity
-    category: str = ""
-    save_path: Path | None = None
-    provider: str = ""
-    paused: bool = False
-    size_bytes: int | None = None
-
-
 def enqueue(order: Order) -> tuple[Job, bool]:
-    """Queue a release; asking twice gives the same job. Returns it and whether it is new.
+    """Queue an order of any kind; asking twice gives the same job. Returns it and whether it is new.
 
     A job that failed or was cancelled starts over, and so does a finished one whose file is gone.
     """
-    identity = order.identity
+    torrent = torrents.read(order.torrent) if order.torrent else None
     with transaction.atomic():
         try:
             job, created = Job.objects.present().get_or_create(
-                infohash=order.infohash,
-                defaults={
-                    "name": order.name[:255],
-                    "source_site": identity.site,
-                    "slug": identity.slug,
-                    "season": identity.season,
-                    "episode": identity.episode,
-                    "language": identity.language,
-                    "provider": order.provider,
-                    "magnet_metadata": {
-                        "site": identity.site,
-                        "slug": identity.slug,
-                        "season": identity.season,
-                        "episode": identity.episode,
-                        "language": identity.language,
-                        "mode": "strm" if identity.strm else "download",
-                    },
-                    "category": order.category,
-                    "save_path": str(order.save_path or files.category_folder(order.category)),
-                    "status": S.PAUSED if order.paused else S.QUEUED,
-                    "total_bytes": order.size_bytes,
-                },
+                infohash=order.infohash, defaults=_columns(order)
             )
         except IntegrityError:  # the same release was added in this very moment
             job, created = Job.objects.present().get(infohash=order.infohash), False
         if created:
             transitions.created(job)
+            if torrent is not None:
+                JobTorrent.objects.create(
+                    job=job, content=order.torrent, v1=torrent.v1, v2=torrent.v2
+                )
         elif job.status in {S.FAILED, S.CANCELLED} or _file_is_gone(job):
-            job = transitions.start_over(job.pk, reason="added again")
-        if job.status == S.QUEUED:
-            dispatch.nudge(job.pk)
+            job = _start_over(job, reason="added again")
+        _wake(job)
     return job, created
 
 
+def _columns(order: Order) -> dict[str, Any]:
+    """A new job's row."""
+    columns: dict[str, Any] = {
+        "name": order.name[:255],
+        "download_type": order.download_type.value,
+        "url": order.url,
+        "provider": order.provider,
+        "magnet_metadata": {"mode": "download"},
+        "category": order.category,
+        "save_path": str(order.save_path or files.category_folder(order.category)),
+        "layout": order.layout,
+        "naming": dict(order.naming),
+        "status": S.PAUSED if order.paused else S.QUEUED,
+        "total_bytes": order.size_bytes,
+        "rate_limit": order.rate_limit,
+        "checksum": order.checksum,
+        "source_site": LINK_SITE,
+    }
+    identity = order.identity
+    if identity is None:
+        return columns
+    fields = {
+        "slug": identity.slug,
+        "season": identity.season,
+        "episode": identity.episode,
+        "language": identity.language,
+    }
+    mode = "strm" if identity.strm else "download"
+    metadata = {"site": identity.site, **fields, "mode": mode}
+    return columns | fields | {"source_site": identity.site, "magnet_metadata": metadata}
+
+
+def _wake(job: Job) -> None:
+    """Whoever has to do something about a queued job: a worker of ours, or the dispatcher."""
+    if job.status != S.QUEUED:
+        return
+    if job.download_type == DownloadType.EPISODE:
+        dispatch.nudge(job.pk)
+    elif job.downloader_id is None:
+        dispatch.nudge_dispatch()
+    elif Job.objects.local().filter(pk=job.pk).exists():
+        dispatch.nudge(job.pk)
+
+
+def _start_over(job: Job, *, reason: str) -> Job:
+    """From nothing; whoever has it drops it first, what was fetched stays there for a resume."""
+    outbox.tell(job, ErrandAction.DELETE, delete_files=False)
+    return transitions.start_over(job.pk, reason=reason)
+
+
 def _file_is_gone(job: Job) -> bool:
-    return job.status == S.COMPLETED and not (job.result_path and Path(job.result_path).exists())
+    if job.status != S.COMPLETED or (job.result_path and Path(job.result_path).exists()):
+        return False
+    # What lies on another machine was never seen here: that it cannot be seen now says nothing.
+    return not outbox.is_elsewhere(job) or job.files.exists()
 
 
 def get(reference: str | int) -> Job:
@@ -102,8 +124,8 @@ def retry(job_id: int) -> Job:
     if job.status in {S.QUEUED, S.DOWNLOADING}:
         raise IllegalTransition(f"it is {job.status} already")
     with transaction.atomic():
-        job = transitions.start_over(job_id, reason="retry")
-        dispatch.nudge(job_id)
+        job = _start_over(job, reason="retry")
+        _wake(job)
     return job
 
 
@@ -121,7 +143,9 @@ def retry_many(job_ids: Iterable[int]) -> tuple[int, int]:
 
 def cancel(job_id: int) -> Job:
     """Stop a job for good; its worker notices within a second or two and clears its unfinished files."""
-    job = transitions.move(job_id, S.CANCELLED, reason="cancelled")
+    with transaction.atomic():
+        job = transitions.move(job_id, S.CANCELLED, reason="cancelled")
+        outbox.tell(job, ErrandAction.CANCEL)
     if not job.started_at:
         files.drop_partial(job_id)
     return job
@@ -129,7 +153,10 @@ def cancel(job_id: int) -> Job:
 
 def pause(job_id: int) -> Job:
     """Stop a job for now; what it has fetched stays for when it is resumed."""
-    return transitions.move(job_id, S.PAUSED, reason="paused")
+    with transaction.atomic():
+        job = transitions.move(job_id, S.PAUSED, reason="paused")
+        outbox.tell(job, ErrandAction.PAUSE)
+    return job
 
 
 def resume(job_id: int) -> Job:
@@ -139,57 +166,33 @@ def resume(job_id: int) -> Job:
         return job
     with transaction.atomic():
         job = transitions.move(job_id, S.QUEUED, reason="resumed")
-        dispatch.nudge(job_id)
+        outbox.tell(job, ErrandAction.RESUME)
+        _wake(job)
     return job
 
 
 def remove(job_id: int, *, delete_files: bool) -> None:
     """Delete a job, running or not; unfinished files always go, finished ones when asked. Twice is fine."""
-    job = transitions.remove(job_id, delete_files=delete_files)
+    with transaction.atomic():
+        before = Job.objects.filter(pk=job_id).values_list("status", "removed_at").first()
+        job = transitions.remove(job_id, delete_files=delete_files)
+        if before is not None and before[1] is None:
+            if before[0] == S.COMPLETED:
+                outbox.tell(job, ErrandAction.DELETE, delete_files=delete_files)
+            else:
+                outbox.tell(job, ErrandAction.CANCEL)
     if delete_files:
         delete_result(job)
     files.drop_partial(job_id)
 
 
 def delete_result(job: Job) -> None:
-    """Delete what the job wrote, and the folder of a pack once it is empty. Nothing else, ever."""
+    """Delete what the job wrote, and folders of its own once they are empty. Nothing else, ever."""
     paths = [Path(file.path) for file in job.files.all() if file.path]
     for path in paths:
         files.delete(path)
-    if job.episode is None:  # a season has a folder of its own, also when not all of it arrived
-        for folder in {path.parent for path in paths} - {Path(job.save_path)}:
+    for folder in {path.parent for path in paths}:
+        if job.layout == Layout.RELEASE:
+            files.drop_empty(folder, base=Path(job.save_path))
+        else:  # the film's folder, or the season's
             files.delete_folder(folder)
-
-
-def sweep() -> list[int]:
-    """Bring silent jobs back to the queue and nudge what is due; returns the ids that were nudged.
-
-    This is what makes every message optional. Only as many are nudged as there are free slots: a long queue
-    must not fill the broker with messages about the same jobs.
-    """
-    transitions.release_stale()
-    running = Job.objects.filter(status=S.DOWNLOADING).count()
-    slots = max(heartbeats.alive("downloads"), 1) * settings.DOWNLOAD_CONCURRENCY
-    free = max(slots - running, 0)
-    due = list(Job.objects.due(timezone.now()).values_list("pk", flat=True)[:free])
-    for job_id in due:
-        dispatch.nudge(job_id)
-    _clear_leftovers()
-    return due
-
-
-def _clear_leftovers() -> None:
-    """Partial files of jobs that are gone or over: left by a worker that died in between."""
-    folder = settings.DOWNLOAD_DIR / files.PARTIAL
-    if not folder.is_dir():
-        return
-    ids = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()]
-    live = set(
-        Job.objects.present()
-        .filter(pk__in=ids)
-        .exclude(status__in=(S.COMPLETED, S.CANCELLED))
-        .values_list("pk", flat=True)
-    )
-    for job_id in ids:
-        if job_id not in live:
-            files.drop_partial(job_id)

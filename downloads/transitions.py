@@ -47,6 +47,12 @@ _FRESH_START: dict[str, Any] = {
     "completed_at": None,
     "deaths": 0,
     "deferrals": 0,
+    "downloader": None,
+    "remote_id": "",
+    "refusals": {},
+    "dispatches": 0,
+    "misses": 0,
+    "polled_at": None,
 }
 
 
@@ -96,7 +102,7 @@ def move(
     _event(job, to, reason)
     values: dict[str, Any] = {"status": to, "speed": 0, "eta": None, "updated_at": timezone.now()}
     if to != S.DOWNLOADING:
-        values |= {"owner": "", "heartbeat_at": None}
+        values |= {"owner": "", "heartbeat_at": None, "rate_share": None, "space_needed": None}
     if to == S.QUEUED:
         values["not_before"] = timezone.now()
     values |= fields
@@ -114,14 +120,15 @@ def start_over(job_id: int, *, reason: str) -> Job:
 
 
 @transaction.atomic
-def claim(job_id: int, owner: str) -> int | None:
+def claim(job_id: int, owner: str, **fields: Any) -> int | None:
     """Take a queued job for `owner`. Returns the fencing token, or None when another worker has it.
 
-    One UPDATE decides, so a nudge that is delivered twice runs the job once.
+    One UPDATE decides, so a nudge that is delivered twice runs the job once. `fields` are saved with it.
     """
     now = timezone.now()
     won = (
         Job.objects.present()
+        .local()
         .filter(pk=job_id, status=S.QUEUED, not_before__lte=now)
         .update(
             status=S.DOWNLOADING,
@@ -131,6 +138,10 @@ def claim(job_id: int, owner: str) -> int | None:
             started_at=now,
             attempts=F("attempts") + 1,
             updated_at=now,
+            rate_share=None,
+            space_needed=None,
+            error_message="",
+            **fields,
         )
     )
     if not won:
@@ -151,8 +162,11 @@ def beat(job_id: int, token: int, **progress: Any) -> bool:
     )
 
 
-def defer(job_id: int, token: int, *, seconds: float, reason: str) -> Job:
-    """Put a running job back for a while, since what is in its way may pass; what it has fetched stays."""
+def defer(job_id: int, token: int, *, seconds: float, reason: str, count: int | None = None) -> Job:
+    """Put a running job back for a while, since what is in its way may pass; what it has fetched stays.
+
+    It counts as one deferral more, or leaves the number at `count`.
+    """
     return move(
         job_id,
         S.QUEUED,
@@ -160,7 +174,41 @@ def defer(job_id: int, token: int, *, seconds: float, reason: str) -> Job:
         reason=reason,
         error_message=reason,
         not_before=timezone.now() + timedelta(seconds=seconds),
-        deferrals=F("deferrals") + 1,
+        deferrals=F("deferrals") + 1 if count is None else count,
+    )
+
+
+def set_aside(job_id: int, token: int, *, needed: int, reason: str) -> Job:
+    """Put a running job back until `needed` bytes are free: nothing failed, and what it has fetched stays."""
+    return move(
+        job_id, S.QUEUED, token=token, reason=reason, error_message=reason, space_needed=needed
+    )
+
+
+@transaction.atomic
+def note(job_id: int, token: int, reason: str) -> None:
+    """Record something that happened to a running job without changing what it is."""
+    job = Job.objects.filter(pk=job_id, status=S.DOWNLOADING, attempts=token).first()
+    if job is not None:
+        _event(job, job.status, reason)
+
+
+@transaction.atomic
+def remark(job_id: int, reason: str) -> None:
+    """Record something that happened to a job, running or not, without changing what it is."""
+    job = Job.objects.filter(pk=job_id).first()
+    if job is not None:
+        _event(job, job.status, reason)
+
+
+@transaction.atomic
+def there_is_room(job_id: int) -> bool:
+    """A queued job need not wait for room any more."""
+    waiting = Job.objects.present().filter(pk=job_id, status=S.QUEUED)
+    return bool(
+        waiting.exclude(space_needed=None).update(
+            space_needed=None, not_before=timezone.now(), updated_at=timezone.now()
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""The owner's view of what qBittorrent clients said: their torrents and their categories."""
+"""The owner's view of what qBittorrent clients said: torrents, categories, tags, preferences, and who is signed in."""
 
 from typing import Any
 
@@ -10,8 +10,9 @@ from unfold.admin import ModelAdmin
 
 from anibridge.lib.admin import ReadOnlyAdmin
 from anibridge.lib.errors import AniBridgeError
-from qbshim import categories
-from qbshim.models import Category, ClientTask
+from qbshim import categories, paths, preferences
+from qbshim import tags as tag_cases
+from qbshim.models import Category, ClientSession, ClientTask, FailedLogin, Preference, Tag
 
 
 @admin.register(ClientTask)
@@ -51,7 +52,7 @@ class CategoryForm(forms.ModelForm):
 
     def clean_save_path(self) -> str:
         try:
-            return categories.stored_path(self.cleaned_data["save_path"])
+            return paths.stored(self.cleaned_data["save_path"])
         except AniBridgeError as error:
             raise forms.ValidationError(str(error)) from None
 
@@ -71,3 +72,60 @@ class CategoryAdmin(ModelAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Category]) -> None:
         categories.remove(list(queryset.values_list("name", flat=True)))
+
+
+@admin.register(Tag)
+class TagAdmin(ModelAdmin):
+    list_display = ("name",)
+    search_fields = ("name",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The name is all there is: another one would be another tag."""
+        return False
+
+    def delete_model(self, request: HttpRequest, obj: Tag) -> None:
+        tag_cases.delete([obj.name])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Tag]) -> None:
+        tag_cases.delete(list(queryset.values_list("name", flat=True)))
+
+
+class DeletableAdmin(ReadOnlyAdmin):
+    """Rows to look at, and to take away."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_active and request.user.is_staff
+
+
+@admin.register(Preference)
+class PreferenceAdmin(DeletableAdmin):
+    """What clients have set; deleting one gives its default back."""
+
+    list_display = ("key", "shown", "updated_at")
+    fields = ("key", "shown", "updated_at")
+    search_fields = ("key",)
+
+    @admin.display(description="value")
+    def shown(self, preference: Preference) -> str:
+        return str(preference.value)[:200] if preference.key in preferences.DEFAULTS else "kept"
+
+    def delete_model(self, request: HttpRequest, obj: Preference) -> None:
+        obj.delete()
+        preferences.believed.forget()
+
+
+@admin.register(ClientSession)
+class ClientSessionAdmin(DeletableAdmin):
+    """Deleting one signs the client out."""
+
+    list_display = ("__str__", "agent", "created_at", "expires_at")
+    list_select_related = ("user",)
+    fields = ("user", "address", "agent", "created_at", "expires_at")
+
+
+@admin.register(FailedLogin)
+class FailedLoginAdmin(DeletableAdmin):
+    """Deleting one ends a ban."""
+
+    list_display = ("address", "failures", "last_at", "banned_until")
+    search_fields = ("address",)

@@ -3,20 +3,23 @@
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from downloads import files
-from downloads.models import Job, JobStatus
-from qbshim import paths
+from downloads import files, tending
+from downloads.models import Job
+from qbshim import paths, preferences
 from qbshim.errors import Conflict, OutsideDownloads, ParameterInvalid
-from qbshim.models import Category
+from qbshim.models import Category, ClientTask
 
 logger = logging.getLogger(__name__)
 
 MAX_NAME = 200
+_AT_ONCE = 500
+"""Jobs in one query: databases limit the parameters of a statement."""
 # qBittorrent's rule: parts divided by single slashes, none at either end, no backslash.
 _NAME = re.compile(r"[^\\/]+(?:/[^\\/]+)*")
 
@@ -29,19 +32,32 @@ def is_valid_name(name: str) -> bool:
 
 def folders() -> dict[str, Path]:
     """Every category with its folder, by name: the ones that clients made, and those that jobs lie in."""
-    found = {category.name: _folder(category) for category in Category.objects.all()}
+    base = default_folder()
+    found = {category.name: _folder(category, base) for category in Category.objects.all()}
     in_use = (
         Job.objects.present().exclude(category="").order_by().values_list("category", flat=True)
     )
     for name in in_use.distinct():
-        found.setdefault(name, files.category_folder(name))
+        found.setdefault(name, _below(base, name))
     return dict(sorted(found.items()))
+
+
+def default_folder() -> Path:
+    """Where downloads without a category lie: qBittorrent's `save_path`."""
+    return paths.default_folder(preferences.get(preferences.SAVE_PATH))
+
+
+def own_folder(name: str) -> Path | None:
+    """For other ways in: the folder of a category as clients have set it; None for one that they do not know."""
+    category = Category.objects.filter(pk=name).first()
+    return None if category is None else _folder(category, default_folder())
 
 
 def folder_of(name: str) -> Path:
     """The folder of a category, known or not; the download folder itself for none."""
+    base = default_folder()
     category = Category.objects.filter(pk=name).first() if name else None
-    return _folder(category) if category else files.category_folder(name)
+    return _folder(category, base) if category else _below(base, name)
 
 
 def exists(name: str) -> bool:
@@ -56,8 +72,8 @@ def exists(name: str) -> bool:
 def create(name: str, save_path: str) -> None:
     """Make a category and its folder, which clients expect to exist. Raises ParameterInvalid or Conflict."""
     checked_name(name)
-    stored = stored_path(save_path)
-    folder = _make(_folder(Category(name=name, save_path=stored)))
+    stored = paths.stored(save_path)
+    folder = _make(_folder(Category(name=name, save_path=stored), default_folder()))
     try:
         with transaction.atomic():
             Category.objects.create(name=name, save_path=stored)
@@ -67,15 +83,25 @@ def create(name: str, save_path: str) -> None:
 
 
 def edit(name: str, save_path: str) -> None:
-    """Give a category another folder. What lies in the old one stays there; new jobs use the new one."""
+    """Give a category another folder. What lies in the old one stays there and follows the category no longer, unless the
+    preference `category_changed_tmm_enabled` wants it moved; so it is in qBittorrent."""
     if not name:
         raise ParameterInvalid("Category cannot be empty")
     category = Category.objects.filter(pk=name).first()
     if category is None:
         raise Conflict("Unable to edit category")
-    category.save_path = stored_path(save_path)
-    _make(_folder(category))
+    before = _folder(category, default_folder())
+    category.save_path = paths.stored(save_path)
+    folder = _make(_folder(category, default_folder()))
     category.save(update_fields=["save_path"])
+    if folder == before:
+        return
+    jobs = Job.objects.present().filter(category=name).select_related("client_task")
+    following = [job for job in jobs if follows(job, before)]
+    if preferences.get("category_changed_tmm_enabled"):
+        _bring([job.pk for job in following], folder)
+    else:
+        _stop_following(following)
 
 
 @transaction.atomic
@@ -83,7 +109,9 @@ def remove(names: Iterable[str]) -> None:
     """Forget categories; their jobs and files stay, without a category. Unknown names are fine."""
     for name in names:
         Category.objects.filter(pk=name).delete()
-        Job.objects.present().filter(category=name).update(category="")
+        jobs = Job.objects.present().filter(category=name)
+        ClientTask.objects.filter(job__in=jobs, auto_tmm=True).update(auto_tmm=False)
+        jobs.update(category="", updated_at=timezone.now())
 
 
 def known_or_created(name: str) -> str:
@@ -101,20 +129,58 @@ def known_or_created(name: str) -> str:
     return name
 
 
-@transaction.atomic
-def assign(job_ids: Iterable[int], name: str) -> None:
-    """Put jobs into a category. One that waits will lie in its folder, unless a client chose another.
+def folder_for_new(name: str, *, follows: bool) -> Path:
+    """Where a new job of this category will lie: in its folder, unless clients want to name every folder themselves."""
+    if follows or preferences.get("use_category_paths_in_manual_mode"):
+        return folder_of(name)
+    return default_folder()
 
-    Running and finished ones keep theirs: the worker of the one has its folder in hand, and the file of the other
-    is where it is.
+
+def follows(job: Job, folder: Path | None = None) -> bool:
+    """Whether a job's files go where its category goes: as a client said, else if they lie in its folder."""
+    task = getattr(job, "client_task", None)
+    if task is not None and task.auto_tmm is not None:
+        return bool(task.auto_tmm)
+    return job.save_path == str(folder_of(job.category) if folder is None else folder)
+
+
+def assign(jobs: Sequence[Job], name: str) -> None:
+    """Put jobs into a category. The files of those that follow it are brought to its folder.
+
+    With the preference `torrent_changed_tmm_enabled` off they stay, and follow no category any more, as in qBittorrent.
     """
-    jobs = Job.objects.filter(pk__in=list(job_ids))
-    waiting = jobs.exclude(status__in=(JobStatus.DOWNLOADING, JobStatus.COMPLETED))
-    target = str(folder_of(name))
-    for old in set(waiting.order_by().values_list("category", flat=True)):
-        default = str(folder_of(old))
-        waiting.filter(category=old, save_path=default).update(save_path=target)
-    jobs.update(category=name)
+    changed = [job for job in jobs if job.category != name]
+    folders = {old: folder_of(old) for old in {job.category for job in changed}}
+    following = [job for job in changed if follows(job, folders[job.category])]
+    now = timezone.now()
+    for part in _parts([job.pk for job in changed]):
+        Job.objects.filter(pk__in=part).update(category=name, updated_at=now)
+    if not following:
+        return
+    if preferences.get("torrent_changed_tmm_enabled"):
+        _bring([job.pk for job in following], folder_of(name))
+    else:
+        _stop_following(following)
+
+
+def gather(jobs: Sequence[Job]) -> None:
+    """Bring the files of jobs to the folders of their categories."""
+    for name in {job.category for job in jobs}:
+        _bring([job.pk for job in jobs if job.category == name], folder_of(name))
+
+
+def _bring(ids: Sequence[int], folder: Path) -> None:
+    for job_id, reason in tending.relocate_many(ids, folder).items():
+        logger.info("job %s stays where it is: %s", job_id, reason)
+
+
+def _stop_following(jobs: Sequence[Job]) -> None:
+    for part in _parts([job.pk for job in jobs]):
+        ClientTask.objects.filter(job__in=part).update(auto_tmm=False)
+
+
+def _parts(ids: Sequence[int]) -> list[Sequence[int]]:
+    return [ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE)]
 
 
 def checked_name(name: str) -> None:
@@ -125,17 +191,7 @@ def checked_name(name: str) -> None:
         raise Conflict("Incorrect category name")
 
 
-def stored_path(save_path: str) -> str:
-    """A client's path as it is kept: relative to the download folder, so that it moves along with it.
-
-    Empty stays empty. Raises OutsideDownloads.
-    """
-    if not save_path.strip():
-        return ""
-    return str(paths.local(save_path).relative_to(paths.root().resolve()))
-
-
-def _folder(category: Category) -> Path:
+def _folder(category: Category, base: Path) -> Path:
     if category.save_path:
         try:
             return paths.local(category.save_path)
@@ -143,7 +199,12 @@ def _folder(category: Category) -> Path:
             OutsideDownloads
         ) as error:  # the download folder was changed under a path kept in full
             logger.warning("category «%s»: %s", category.name, error)
-    return files.category_folder(category.name)
+    return _below(base, category.name)
+
+
+def _below(base: Path, name: str) -> Path:
+    """The folder of a category that has none of its own."""
+    return base / files.category_folder(name).relative_to(paths.root())
 
 
 def _make(folder: Path) -> Path:

@@ -5,14 +5,15 @@ compares with `Ok.` all the same.
 """
 
 import functools
-import json
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 
-from qbshim import auth
+from qbshim import auth, origin
+from qbshim.auth import Client
 from qbshim.errors import (
     TEXT,
     CrossSite,
@@ -22,9 +23,11 @@ from qbshim.errors import (
     WrongMethod,
     error_response,
 )
+from qbshim.rendering import encode
 
 logger = logging.getLogger(__name__)
 
+JSON = "application/json"
 READ = frozenset({"GET", "HEAD", "POST"})
 """Reading answers POST as well: some clients send nothing else."""
 COMMAND = frozenset({"POST"})
@@ -32,16 +35,30 @@ COMMAND = frozenset({"POST"})
 Answer = HttpResponse | str | dict[str, Any] | list[Any] | None
 Endpoint = Callable[[HttpRequest, "Params"], Answer]
 View = Callable[..., HttpResponse]
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,10}\s*")
 
 
 class Params:
     """The parameters of a request: of the body for POST, else of the query. Unknown ones are ignored."""
 
-    def __init__(self, values: QueryDict) -> None:
+    def __init__(self, values: QueryDict, client: Client | None = None) -> None:
         self._values = values
+        self._client = client
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    @property
+    def client(self) -> Client:
+        """Who asks. Raises NotSignedIn for nobody, which only public endpoints meet."""
+        if self._client is None:
+            raise NotSignedIn("nobody")
+        return self._client
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether a session of the client's own came with the request."""
+        return self._client is not None and self._client.session is not None
 
     def require(self, *names: str) -> None:
         """Raises ParameterMissing unless each was sent; an empty value counts as sent."""
@@ -52,28 +69,35 @@ class Params:
         """The value, empty when it was not sent. No NUL, which PostgreSQL cannot store."""
         return str(self._values.get(name, "")).replace("\x00", "")
 
+    def integer(self, name: str) -> int | None:
+        """The value as a whole number of 32 bits; None for anything else."""
+        text = self.text(name)
+        number = int(text) if _INTEGER.fullmatch(text) else None
+        return number if number is not None and -(2**31) <= number < 2**31 else None
+
     def number(self, name: str) -> int:
         """The value as a whole number; 0 for anything else, as qBittorrent has it."""
-        try:
-            return int(self.text(name))
-        except ValueError:
-            return 0
+        return self.integer(name) or 0
 
-    def flag(self, *names: str) -> bool:
-        """Whether one of these is switched on. Sonarr writes `True`, others `true`."""
-        return any(self.text(name).strip().lower() in {"true", "1", "yes"} for name in names)
+    def flag(self, *names: str, default: bool = False) -> bool:
+        """Whether one of these is switched on. Sonarr writes `True`, others `true`; what is neither is the default."""
+        values = [_FLAGS.get(self.text(name).strip().lower()) for name in names]
+        return True in values or (default and False not in values)
 
     def listed(self, name: str, separator: str) -> list[str]:
         """The parts of a value, trimmed, without empty ones, each once."""
         parts = (part.strip() for part in self.text(name).split(separator))
         return list(dict.fromkeys(part for part in parts if part))
 
-    def hashes(self) -> list[str] | None:
+    def hashes(self, name: str = "hashes") -> list[str] | None:
         """The jobs that a command is for, in lower case; None for `all`. Raises ParameterMissing."""
-        self.require("hashes")
-        if self.text("hashes") == "all":
+        self.require(name)
+        if self.text(name) == "all":
             return None
-        return [part.lower() for part in self.listed("hashes", "|")]
+        return [part.lower()[:64] for part in self.listed(name, "|")]
+
+
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def endpoint(methods: frozenset[str], *, public: bool = False) -> Callable[[Endpoint], View]:
@@ -86,14 +110,15 @@ def endpoint(methods: frozenset[str], *, public: bool = False) -> Callable[[Endp
         @functools.wraps(function)
         def view(request: HttpRequest, **_: str) -> HttpResponse:
             try:
-                if auth.is_cross_site(request):
+                if origin.is_foreign(request):
                     raise CrossSite(request.path)
-                if not public and not auth.is_open_to(request):
+                client = auth.identify(request)
+                if client is None and not public:
                     raise NotSignedIn(request.path)
                 if request.method not in methods:
                     raise WrongMethod(request.path)
-                params = Params(request.POST if request.method == "POST" else request.GET)
-                return _response(function(request, params))
+                values = request.POST if request.method == "POST" else request.GET
+                return _response(function(request, Params(values, client)))
             except Exception as error:
                 response = error_response(error)
                 if response is None:
@@ -102,8 +127,9 @@ def endpoint(methods: frozenset[str], *, public: bool = False) -> Callable[[Endp
                     logger.info("nothing added: %s", error)
                 return response
 
-        # Clients have no token; `auth.is_cross_site` is the protection here.
+        # Clients have no token; `origin.is_foreign` is the protection here.
         view.csrf_exempt = True  # type: ignore[attr-defined]
+        view.methods = methods  # type: ignore[attr-defined]
         return view
 
     return decorate
@@ -114,5 +140,4 @@ def _response(answer: Answer) -> HttpResponse:
         return answer
     if answer is None or isinstance(answer, str):
         return HttpResponse(answer or "", content_type=TEXT)
-    body = json.dumps(answer, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return HttpResponse(body, content_type="application/json")
+    return HttpResponse(encode(answer), content_type=JSON)

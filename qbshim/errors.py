@@ -9,7 +9,7 @@ from django.http import HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 
 from anibridge.lib.errors import AniBridgeError
-from downloads.errors import IllegalTransition, UnknownJob
+from downloads.errors import BadRename, IllegalTransition, OutsideRoot, UnknownJob, Unmovable
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -42,8 +42,16 @@ class UnknownPath(AniBridgeError):
     """There is no such endpoint."""
 
 
+class NoSuchFolder(AniBridgeError):
+    """A folder that a client asks for is not there, or is none of its business."""
+
+
 class NotSignedIn(AniBridgeError):
     """The request carries no valid session and no API key."""
+
+
+class Banned(AniBridgeError):
+    """Too many wrong passwords came from this address."""
 
 
 class CrossSite(AniBridgeError):
@@ -71,11 +79,18 @@ WIRE: Mapping[type[Exception], Wire] = {
     UnreadablePostError: Wire(400, "Bad Request"),
     CrossSite: Wire(401, "Unauthorized"),
     NotSignedIn: Wire(403, "Forbidden"),
+    Banned: Wire(
+        403, "Your IP address has been banned after too many failed authentication attempts."
+    ),
+    NoSuchFolder: Wire(404, "Directory does not exist"),
     UnknownPath: Wire(404, "Not Found"),
     UnknownJob: Wire(404, "Not Found"),
     WrongMethod: Wire(405, "Method Not Allowed"),
     Conflict: Wire(409),
+    BadRename: Wire(409),
     IllegalTransition: Wire(409),
+    OutsideRoot: Wire(409),
+    Unmovable: Wire(409),
     NotATorrentFile: Wire(415),
     Refused: Wire(200, "Fails."),
 }

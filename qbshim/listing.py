@@ -1,22 +1,24 @@
-"""Which jobs a client sees in a list, in which order: `torrents/info` and what `sync/maindata` builds on.
+"""Which jobs a client sees in a list, in which order: `torrents/info`.
 
 A list of any length costs the same few queries and no look at the disk.
 """
 
-import shutil
+import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db.models import Sum
-from django.utils import timezone
-
-from downloads.models import Job, JobQuerySet, JobStatus
-from qbshim import paths, serializers, services, states
+from downloads.errors import UnknownJob
+from downloads.models import Job, JobFile, JobStatus
+from qbshim import contents, order, rendering, rows, serializers, states
 from qbshim.errors import ParameterInvalid
+from qbshim.rows import Row
 
 T = TypeVar("T")
 LONGEST_PAGE = 500
+_STATUS = rows.FIELDS.index("status")
+_COMPLETED = JobStatus.COMPLETED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,140 +35,139 @@ class Query:
     offset: int = 0
     private: bool = False
     with_trackers: bool = False
+    with_files: bool = False
 
     @property
     def is_page(self) -> bool:
         """Whether it is a short slice that the rows alone determine, without anything worked out per item."""
-        worked_out = self.hashes or self.sort or self.reverse or self.filter in states.FILTERS
-        return 0 < self.limit <= LONGEST_PAGE and self.tag is None and not worked_out
+        return 0 < self.limit <= LONGEST_PAGE and self.is_plain and not self.hashes
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the database alone can find the items and put them in order."""
+        worked_out = self.sort or self.filter in states.FILTERS or self.tag is not None
+        return not (worked_out or self.with_trackers or self.with_files)
 
 
-def torrents(query: Query | None = None) -> list[dict[str, Any]]:
-    """The items that a query asks for. Raises ParameterInvalid for a sort key that no item has."""
-    query = query or Query()
-    now = timezone.now()
-    jobs = _page(query) if query.is_page else _jobs(query)
-    wanted = states.FILTERS.get(query.filter)
-    if wanted is not None:
-        jobs = [job for job in jobs if states.state_of(job, now) in wanted]
-    places = _places() if any(job.status != JobStatus.COMPLETED for job in jobs) else {}
-    items = [serializers.info(job, now=now, priority=places.get(job.pk, 0)) for job in jobs]
+def text(query: Query) -> str:
+    """The answer of `torrents/info`. Raises ParameterInvalid for a sort key that no item has."""
+    if not query.is_plain:
+        return rendering.encode(torrents(query))
+    found = _page(query) if query.is_page else _sliced(_values(query), query)
+    if any(values[_STATUS] != _COMPLETED for values in found):
+        return rendering.info(found, order.current.get())
+    return rendering.info(found, {})
+
+
+def torrents(query: Query) -> list[dict[str, Any]]:
+    """The same as objects."""
+    now = time.time()
+    found = _matching(query, now)
+    places = order.current.get() if any(not states.is_done(row) for row in found) else {}
+    items = [serializers.info(row, now=now, priority=places.get(row.pk, 0)) for row in found]
     if query.with_trackers:
-        for item, job in zip(items, jobs, strict=True):
-            item["trackers"] = serializers.tracker_list(job)
-    return items if query.is_page else _sliced(_sorted(items, query), query)
+        for item, row in zip(items, found, strict=True):
+            item["trackers"] = serializers.trackers(row)
+    if query.with_files:
+        _put_files(items, found)
+    return _sliced(_sorted(items, query), query)
 
 
-def _rows(query: Query) -> JobQuerySet:
-    jobs = services.listed()
+def one(infohash: str) -> Row:
+    """The torrent that a client means by one hash, in any case. Raises UnknownJob."""
+    found = rows.fetch("j.infohash = %s", [infohash.strip().lower()[:64]])
+    if not found:
+        raise UnknownJob("there is no such torrent")
+    return found[0]
+
+
+def count() -> int:
+    """How many there are."""
+    return Job.objects.present().count()
+
+
+def _conditions(query: Query) -> tuple[str, list[Any]]:
+    """What of a query the database can decide."""
+    conditions, params = ["TRUE"], list[Any]()
     if query.private:  # nothing here is a private torrent
-        return jobs.none()
-    return jobs if query.category is None else jobs.filter(category=query.category)
-
-
-def _page(query: Query) -> list[Job]:
-    """Dashboards ask for a few of many: only those few are read in full."""
-    rows = _rows(query)
-    chosen = _sliced(list(rows.values_list("pk", flat=True)), query)
-    return list(rows.filter(pk__in=chosen))
-
-
-def _jobs(query: Query) -> list[Job]:
-    jobs = _rows(query)
+        conditions.append("FALSE")
+    if query.category is not None:
+        conditions.append("j.category = %s")
+        params.append(query.category[:200])
     wanted = states.FILTERS.get(query.filter)
     if wanted is not None:
-        jobs = jobs.filter(status__in=set().union(*(states.STATUSES[state] for state in wanted)))
-    found = services.select(query.hashes or None, jobs)
+        statuses = sorted({one.value for state in wanted for one in states.STATUSES[state]})
+        conditions.append(f"j.status IN ({_marks(statuses)})")
+        params += statuses
+    return " AND ".join(conditions), params
+
+
+def _page(query: Query) -> list[tuple[Any, ...]]:
+    """Dashboards ask for a few of many: only those few are read in full."""
+    where, params = _conditions(query)
+    total = 0
+    if query.offset:
+        jobs = Job.objects.present()
+        if query.private:
+            jobs = jobs.none()
+        total = jobs.count() if query.category is None else jobs.filter(category=query.category).count()  # fmt: skip
+    start = _start(query.offset, total)
+    return rows.fetch_values(where, params, page=f"LIMIT {int(query.limit)} OFFSET {int(start)}")
+
+
+def _values(query: Query) -> list[tuple[Any, ...]]:
+    where, params = _conditions(query)
+    if not query.hashes:
+        return rows.fetch_values(where, params)
+    found = []
+    hashes = [text[:64] for text in query.hashes]
+    for begin in range(0, len(hashes), rows.AT_ONCE):
+        some = hashes[begin : begin + rows.AT_ONCE]
+        found += rows.fetch_values(f"{where} AND j.infohash IN ({_marks(some)})", [*params, *some])
+    return found
+
+
+def _matching(query: Query, now: float) -> list[Row]:
+    found = [rows.of(values) for values in _values(query)]
+    wanted = states.FILTERS.get(query.filter)
+    if wanted is not None:
+        found = [row for row in found if states.state_of(row, now) in wanted]
     if query.tag is None:
         return found
-    if not query.tag:
-        return [job for job in found if not serializers.tags_of(job)]
-    return [job for job in found if query.tag in serializers.tags_of(job)]
+    tag = query.tag.strip()
+    return [row for row in found if (tag in row.tags if tag else not row.tags)]
 
 
-def _places() -> dict[int, int]:
-    """The 1-based place of each unfinished job, first come first."""
-    unfinished = Job.objects.present().exclude(status=JobStatus.COMPLETED).order_by("pk")
-    return {pk: place for place, pk in enumerate(unfinished.values_list("pk", flat=True), 1)}
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join(["%s"] * len(values)) or "NULL"
+
+
+def _put_files(items: list[dict[str, Any]], found: Sequence[Row]) -> None:
+    files = defaultdict(list)
+    ids = [row.pk for row in found]
+    for begin in range(0, len(ids), rows.AT_ONCE):
+        for file in JobFile.objects.filter(job__in=ids[begin : begin + rows.AT_ONCE]):
+            files[file.job_id].append(file)
+    for item, row in zip(items, found, strict=True):
+        item["files"] = contents.listed(row, files[row.pk])
 
 
 def _sorted(items: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
+    """By one key. `reverse` without a key does nothing, as in qBittorrent."""
     if query.sort and items:
         if query.sort not in items[0]:
             raise ParameterInvalid("'sort' parameter is invalid")
-        items.sort(key=lambda item: item[query.sort])
-    if query.reverse:
-        items.reverse()
+        if query.sort not in ("trackers", "files"):
+            items.sort(key=lambda item: item[query.sort], reverse=query.reverse)
     return items
 
 
+def _start(offset: int, size: int) -> int:
+    """qBittorrent's rule: a negative offset counts from the end, one that points nowhere is none."""
+    start = offset + size if offset < 0 else offset
+    return start if 0 <= start < size else 0
+
+
 def _sliced(items: list[T], query: Query) -> list[T]:
-    """qBittorrent's rules: a negative offset counts from the end, one that points nowhere is none."""
-    size = len(items)
-    offset = query.offset + size if query.offset < 0 else query.offset
-    if not 0 <= offset < size:
-        offset = 0
-    return items[offset : offset + query.limit] if query.limit > 0 else items[offset:]
-
-
-def speed() -> int:
-    """Bytes a second, all running downloads together; those that stalled count nothing."""
-    since = timezone.now() - states.STALLED_AFTER
-    running = Job.objects.present().filter(status=JobStatus.DOWNLOADING, active_at__gte=since)
-    return running.aggregate(total=Sum("speed"))["total"] or 0
-
-
-def transfer() -> dict[str, Any]:
-    """The answer of `transfer/info`. Nothing is ever sent, and there is no DHT to have nodes."""
-    return {
-        "connection_status": "connected",
-        "dht_nodes": 0,
-        "dl_info_data": _fetched(),
-        "dl_info_speed": speed(),
-        "dl_rate_limit": 0,
-        "last_external_address_v4": "",
-        "last_external_address_v6": "",
-        "up_info_data": 0,
-        "up_info_speed": 0,
-        "up_rate_limit": 0,
-    }
-
-
-def server_state() -> dict[str, Any]:
-    """What `sync/maindata` says about the server beside `transfer`."""
-    state = transfer()
-    return {
-        **state,
-        "alltime_dl": state["dl_info_data"],
-        "alltime_ul": 0,
-        "average_time_queue": 0,
-        "free_space_on_disk": _free_space(),
-        "global_ratio": "0",
-        "queued_io_jobs": 0,
-        "queueing": False,
-        "read_cache_hits": "0",
-        "read_cache_overload": "0",
-        "refresh_interval": 1500,
-        "total_buffers_size": 0,
-        "total_peer_connections": 0,
-        "total_queued_size": 0,
-        "total_wasted_session": 0,
-        "use_alt_speed_limits": False,
-        "use_subcategories": False,
-        "write_cache_overload": "0",
-    }
-
-
-def _fetched() -> int:
-    """Bytes of all jobs there ever were: deleting one does not take back what it fetched."""
-    return Job.objects.aggregate(total=Sum("downloaded_bytes"))["total"] or 0
-
-
-def _free_space() -> int:
-    folder = paths.root()
-    while not folder.is_dir() and folder != folder.parent:
-        folder = folder.parent
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return 0
+    start = _start(query.offset, len(items))
+    return items[start : start + query.limit] if query.limit > 0 else items[start:]

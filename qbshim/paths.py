@@ -4,12 +4,14 @@ Every path that leaves goes through `shown`, every path that a client sends thro
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from django.conf import settings
 
 from anibridge.lib.text import shorten
-from downloads import files
+from downloads import asking, files
+from downloads.errors import OutsideRoot
 from qbshim.errors import OutsideDownloads
 
 MAX_LENGTH = 900
@@ -19,6 +21,25 @@ MAX_LENGTH = 900
 def root() -> Path:
     """The download folder."""
     return files.category_folder("")
+
+
+def default_folder(stored: str | None) -> Path:
+    """Where downloads without a category lie, from the preference `save_path` as it is kept; the download folder when
+    there is none, or it no longer fits."""
+    if stored:
+        with suppress(OutsideDownloads):
+            return local(stored)
+    return root()
+
+
+def stored(text: str) -> str:
+    """A client's path as it is kept: relative to the download folder, so that it moves along with it.
+
+    Empty stays empty. Raises OutsideDownloads.
+    """
+    if not text.strip():
+        return ""
+    return str(local(text).relative_to(root().resolve()))
 
 
 def shown(path: str | Path) -> str:
@@ -55,6 +76,18 @@ def local(text: str) -> Path:
     ):
         raise _outside(text)
     return resolved
+
+
+def anywhere(text: str) -> Path:
+    """The folder that a client means to put something into: as `local` has it, or one in a library that the operator has
+    named (DOWNLOAD_LIBRARY_ROOTS). Raises OutsideDownloads."""
+    try:
+        return local(text)
+    except OutsideDownloads:
+        if text.strip().startswith("/"):
+            with suppress(OutsideRoot):
+                return asking.save_path(text)
+        raise
 
 
 def _joined(start: Path, text: str) -> Path:

@@ -1,110 +1,177 @@
-"""The answer of `app/preferences`: every key of 5.1.0, with what is true here and qBittorrent's «off» for the rest."""
+"""qBittorrent's preferences: what is true here, and what clients have set."""
 
+import json
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
-from downloads import files
-from qbshim.paths import root, shown
+from downloads import files, limits
+from qbshim import paths
+from qbshim.models import Preference
+from qbshim.preference_keys import DEFAULTS, FIXED, LIMITS, LONGEST_TEXT, RANGES
 
-
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
-_FALSE = _words("""
-add_stopped_enabled add_to_top_of_queue add_trackers_enabled add_trackers_from_url_enabled
-alternative_webui_enabled announce_to_all_tiers announce_to_all_trackers anonymous_mode auto_tmm_enabled
-autorun_enabled autorun_on_torrent_added_enabled block_peers_on_privileged_ports
-bypass_auth_subnet_whitelist_enabled bypass_local_auth category_changed_tmm_enabled confirm_torrent_deletion
-confirm_torrent_recheck delete_torrent_content_files dont_count_slow_torrents dyndns_enabled
-embedded_tracker_port_forwarding enable_coalesce_read_write enable_embedded_tracker
-enable_multi_connections_from_same_ip enable_piece_extent_affinity enable_upload_suggestions
-excluded_file_names_enabled file_log_backup_enabled file_log_delete_old file_log_enabled i2p_enabled
-i2p_mixed_mode idn_support_enabled ignore_ssl_errors incomplete_files_ext ip_filter_enabled ip_filter_trackers
-limit_lan_peers limit_tcp_overhead limit_utp_rate lsd mail_notification_auth_enabled mail_notification_enabled
-mail_notification_ssl_enabled mark_of_the_web max_inactive_seeding_time_enabled max_ratio_enabled
-max_seeding_time_enabled merge_trackers performance_warning pex preallocate_all proxy_auth_enabled
-proxy_bittorrent proxy_hostname_lookup proxy_misc proxy_peer_connections proxy_rss queueing_enabled random_port
-reannounce_when_address_changed recheck_completed_torrents resolve_peer_countries rss_auto_downloading_enabled
-rss_download_repack_proper_episodes rss_processing_enabled save_path_changed_tmm_enabled scheduler_enabled
-ssl_enabled status_bar_external_ip temp_path_enabled torrent_changed_tmm_enabled upnp
-use_category_paths_in_manual_mode use_https use_subcategories use_unwanted_folder
-web_ui_host_header_validation_enabled web_ui_reverse_proxy_enabled web_ui_secure_cookie_enabled web_ui_upnp
-web_ui_use_custom_http_headers_enabled
-""")
-
-_ZERO = _words("""
-alt_dl_limit alt_up_limit announce_port async_io_threads auto_delete_mode bittorrent_protocol
-checking_memory_use connection_speed disk_cache disk_cache_ttl disk_io_read_mode disk_io_type
-disk_io_write_mode disk_queue_size dl_limit dyndns_service embedded_tracker_port encryption file_log_age
-file_log_age_type file_log_max_size file_pool_size hashing_threads i2p_inbound_length i2p_inbound_quantity
-i2p_outbound_length i2p_outbound_quantity i2p_port listen_port max_active_checking_torrents
-max_active_uploads max_concurrent_http_announces max_ratio_act memory_working_set_limit outgoing_ports_max
-outgoing_ports_min peer_tos peer_turnover peer_turnover_cutoff peer_turnover_interval proxy_port
-request_queue_size rss_fetch_delay rss_max_articles_per_feed rss_refresh_interval save_resume_data_interval
-save_statistics_interval schedule_from_hour schedule_from_min schedule_to_hour schedule_to_min scheduler_days
-send_buffer_low_watermark send_buffer_watermark send_buffer_watermark_factor slow_torrent_dl_rate_threshold
-slow_torrent_inactive_timer slow_torrent_ul_rate_threshold socket_backlog_size socket_receive_buffer_size
-socket_send_buffer_size ssl_listen_port stop_tracker_timeout up_limit upload_choking_algorithm
-upload_slots_behavior upnp_lease_duration utp_tcp_mixed_mode web_ui_ban_duration web_ui_max_auth_fail_count
-""")
-
-_EMPTY = _words("""
-add_trackers add_trackers_url add_trackers_url_list alternative_webui_path announce_ip
-autorun_on_torrent_added_program autorun_program banned_IPs bypass_auth_subnet_whitelist
-current_interface_address current_interface_name current_network_interface dht_bootstrap_nodes dyndns_domain
-dyndns_password dyndns_username excluded_file_names export_dir export_dir_fin file_log_path i2p_address
-ip_filter_path mail_notification_email mail_notification_password mail_notification_sender
-mail_notification_smtp mail_notification_username proxy_ip proxy_password proxy_username
-python_executable_path rss_smart_episode_filters web_ui_custom_http_headers web_ui_domain_list
-web_ui_https_cert_path web_ui_https_key_path web_ui_reverse_proxies_list web_ui_username
-""")
-
-_FIXED: dict[str, Any] = {
-    **dict.fromkeys(_FALSE, False),
-    **dict.fromkeys(_ZERO, 0),
-    **dict.fromkeys(_EMPTY, ""),
-    "app_instance_name": "AniBridge",
-    "bdecode_depth_limit": 100,
-    "bdecode_token_limit": 10_000_000,
-    # Without DHT Sonarr refuses magnets that name no tracker.
-    "dht": True,
-    "locale": "en",
-    "max_connec": -1,
-    "max_connec_per_torrent": -1,
-    # Nothing is shared, so no limit may make a client think that we remove items by ourselves.
-    "max_inactive_seeding_time": -1,
-    "max_ratio": -1,
-    "max_seeding_time": -1,
-    "max_uploads": -1,
-    "max_uploads_per_torrent": -1,
-    "proxy_type": "None",
-    "refresh_interval": 1500,
-    "resume_data_storage_type": "SQLite",
-    "scan_dirs": {},
-    "ssrf_mitigation": True,
-    "torrent_content_layout": "Original",
-    "torrent_content_remove_option": "Delete",
-    "torrent_file_size_limit": 0,
-    "torrent_stop_condition": "None",
-    "validate_https_tracker_certificate": True,
-    "web_ui_clickjacking_protection_enabled": True,
-    "web_ui_csrf_protection_enabled": True,
-    "web_ui_session_timeout": 30 * 24 * 3600,
-}
+SAVE_PATH = "save_path"
+_LIMITS = {"dl_limit": "download_limit", "alt_dl_limit": "alternative_download_limit"}
+"""Kept with the engines that obey them, not here."""
+_BELIEVED_SECONDS = 5.0
 
 
-def preferences() -> dict[str, Any]:
-    """All keys, sorted. Unfinished files never lie where clients look, so no temporary path is switched on."""
+def everything() -> dict[str, Any]:
+    """The answer of `app/preferences`: all keys, sorted."""
+    kept = stored()
+    speed = limits.speed_limits()
     slots = settings.DOWNLOAD_CONCURRENCY
-    values = {
-        **_FIXED,
-        "max_active_downloads": slots,
-        "max_active_torrents": slots,
-        "save_path": shown(root()),
-        "temp_path": shown(root() / files.PARTIAL),
-        "web_ui_address": settings.HOST,
-        "web_ui_port": settings.PORT,
-    }
-    return dict(sorted(values.items()))
+    return dict(
+        sorted(
+            {
+                **DEFAULTS,
+                **kept,
+                "alt_dl_limit": speed.alternative_download_limit,
+                "dl_limit": speed.ordinary,
+                "max_active_downloads": slots,
+                "max_active_torrents": slots,
+                "save_path": paths.shown(paths.default_folder(kept.get(SAVE_PATH))),
+                # Unfinished files never lie where clients look, so no temporary path is switched on.
+                "temp_path": paths.shown(paths.root() / files.PARTIAL),
+                "web_ui_address": settings.HOST,
+                "web_ui_port": settings.PORT,
+            }.items()
+        )
+    )
+
+
+def stored() -> dict[str, Any]:
+    """What clients have set, as far as it is still a preference."""
+    rows = Preference.objects.filter(key__in=list(DEFAULTS)).values_list("key", "value")
+    return {key: value for key, value in rows if key not in FIXED}
+
+
+def get(key: str) -> Any:
+    """One of them, as it is now."""
+    row = Preference.objects.filter(pk=key).values_list("value", flat=True).first()
+    return DEFAULTS[key] if row is None or key in FIXED else row
+
+
+def given(stored: Mapping[str, Any], key: str) -> Any:
+    """One of them out of what `stored` gave."""
+    return stored.get(key, DEFAULTS[key])
+
+
+class Believed:
+    """All of them for some seconds, for rules that every request is looked at by."""
+
+    def __init__(self) -> None:
+        self._read_at = float("-inf")
+        self._values: Mapping[str, Any] = DEFAULTS
+
+    def get(self, key: str) -> Any:
+        """One of them, as it was at most a few seconds ago."""
+        if time.monotonic() - self._read_at > _BELIEVED_SECONDS:
+            self._values = {**DEFAULTS, **stored()}
+            self._read_at = time.monotonic()
+        return self._values[key]
+
+    def forget(self) -> None:
+        """Read them again at the next question."""
+        self._read_at = float("-inf")
+
+
+believed = Believed()
+
+
+def change(text: str) -> None:
+    """Keep what a client sets; `text` is its JSON. What is no JSON, unknown, fixed or of the wrong type is left out, as in
+    qBittorrent. Raises OutsideDownloads for a save path elsewhere; then nothing is kept."""
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(asked, dict):
+        return
+    found: dict[str, Any] = {}
+    for key, value in asked.items():
+        if key in DEFAULTS and key not in FIXED and (fit := _fitting(key, value)) is not None:
+            found[key] = fit
+    if SAVE_PATH in found:
+        kept = paths.stored(found[SAVE_PATH])
+        found[SAVE_PATH] = "" if kept == "." else kept
+    _keep_limits_together(found)
+    _write(found)
+    believed.forget()
+
+
+@transaction.atomic
+def _write(found: dict[str, Any]) -> None:
+    speeds = {name: found.pop(key) for key, name in _LIMITS.items() if key in found}
+    if speeds:
+        limits.set_speed_limits(**speeds)
+    now = dict(Preference.objects.filter(key__in=list(found)).values_list("key", "value"))
+    changed = {key: value for key, value in found.items() if now.get(key, DEFAULTS[key]) != value}
+    Preference.objects.bulk_create(
+        [Preference(key=key, value=value) for key, value in changed.items()],
+        update_conflicts=True,
+        unique_fields=["key"],
+        update_fields=["value", "updated_at"],
+    )
+
+
+def keep(key: str, value: Any) -> None:
+    """Set one that needs no reading."""
+    Preference.objects.update_or_create(pk=key, defaults={"value": value})
+    believed.forget()
+
+
+def _keep_limits_together(found: dict[str, Any]) -> None:
+    """A limit counts only beside its switch; one that is switched off is -1."""
+    for switch, limit in LIMITS.items():
+        if switch in found:
+            value = found.get(limit, 0) if found[switch] else -1
+            found[limit] = value if value >= 0 else -1
+            found[switch] = value >= 0
+        else:
+            found.pop(limit, None)
+
+
+def _fitting(key: str, value: Any) -> Any:
+    """The value in the type of this key, None when it has none in it."""
+    default = DEFAULTS[key]
+    if isinstance(default, bool):
+        return _as_bool(value)
+    if isinstance(default, str):
+        return _as_text(value)
+    number = _as_number(value)
+    if number is None:
+        return None
+    if key == "max_ratio":
+        return number if -1 <= number <= 9999 else None
+    low, high = RANGES.get(key, (-(2**31), 2**31 - 1))
+    return min(max(int(number), low), high)
+
+
+def _as_text(value: Any) -> str | None:
+    """Nothing that a database could not store: no NUL, no half of a character."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        return None
+    return value.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _as_bool(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return {"true": True, "false": False, "1": True, "0": False}.get(value.strip().lower())
+    return bool(value) if isinstance(value, bool | int | float) else None
+
+
+def _as_number(value: Any) -> float | int | None:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str):
+        try:
+            value = float(value) if "." in value else int(value[:20])
+        except ValueError:
+            return None
+    if not isinstance(value, int | float) or not -(2**53) < value < 2**53:  # also not NaN
+        return None
+    return int(value) if value == int(value) else value

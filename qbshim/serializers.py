@@ -3,53 +3,45 @@ integers; what there is none of has the value that qBittorrent uses for «none»
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
-from django.conf import settings
-
+from anibridge.lib.masking import masked_text
 from downloads import files
-from downloads.models import Job, JobStatus
 from qbshim import states
-from qbshim.models import ClientTask
 from qbshim.paths import shown
+from qbshim.rows import Row
 
-UNKNOWN_ETA = 8_640_000
-TRACKER = "http://anibridge.invalid/announce"
-"""What is listed as the tracker. Some clients delete a torrent that has no working one."""
-STICKY_TRACKERS = ("** [DHT] **", "** [PeX] **", "** [LSD] **")
+UNKNOWN_ETA: Final = 8_640_000
+STICKY_TRACKERS: Final = ("** [DHT] **", "** [PeX] **", "** [LSD] **")
 NOT_CONTACTED, WORKING, NOT_WORKING = 0, 2, 4
 GLOBAL_LIMIT, NO_LIMIT = -2, -1
 
 _MIB = 2**20
-NOMINAL_SIZES = {"episode": 400 * _MIB, "film": 1_500 * _MIB, "season": 12 * 400 * _MIB}
+NOMINAL_SIZES: Final = {"episode": 400 * _MIB, "film": 1_500 * _MIB, "season": 12 * 400 * _MIB}
 """Shown until a host says how long the file is: clients show size × (1 - progress) as what is left, and divide by it."""
 
 
-def task_of(job: Job) -> ClientTask | None:
-    """What a client said about a job; None when it came another way. No query if it was selected with the job."""
-    return getattr(job, "client_task", None)
-
-
-def name_of(job: Job) -> str:
+def name_of(row: Row) -> str:
     """The name under which clients know a job."""
-    task = task_of(job)
-    return task.name if task else job.name
+    return row.name if row.task_name is None else row.task_name
 
 
-def tags_of(job: Job) -> list[str]:
-    task = task_of(job)
-    return task.tags if task else []
+def tracker_of(row: Row) -> str:
+    """What is listed as the tracker: some clients delete a torrent that has no working one."""
+    return tracker_url(row.source_site, row.infohash)
+
+
+def tracker_url(site: str, infohash: str) -> str:
+    """One for each torrent. With one for all of them, `sync/maindata` would have to name every torrent again whenever
+    one comes or goes."""
+    return f"http://anibridge.invalid/{site}/{infohash}/announce"
 
 
 _NEVER_DIFFERENT: dict[str, Any] = {
-    "auto_tmm": False,
-    "availability": 0,
     "download_path": "",
     "f_l_piece_prio": False,
-    "force_start": False,
     "inactive_seeding_time_limit": GLOBAL_LIMIT,
     "infohash_v2": "",
     "max_inactive_seeding_time": NO_LIMIT,
@@ -64,7 +56,6 @@ _NEVER_DIFFERENT: dict[str, Any] = {
     "seeding_time_limit": GLOBAL_LIMIT,
     "seq_dl": False,
     "super_seeding": False,
-    "tracker": TRACKER,
     "trackers_count": 1,
     "up_limit": 0,
     "uploaded": 0,
@@ -73,73 +64,94 @@ _NEVER_DIFFERENT: dict[str, Any] = {
 }
 """What only a torrent engine has: the values that a real server gives for a torrent without it."""
 
+_EFFECTIVE: Final = {
+    "ratio_limit": "max_ratio",
+    "seeding_time_limit": "max_seeding_time",
+    "inactive_seeding_time_limit": "max_inactive_seeding_time",
+}
+"""The limit of a torrent → the limit that counts for it, which is the same where it has one of its own."""
 
-def info(job: Job, *, now: datetime, priority: int) -> dict[str, Any]:
+
+def info(row: Row, *, now: float, priority: int) -> dict[str, Any]:
     """One item of `torrents/info`. Asks neither the database nor the file system."""
-    state = states.state_of(job, now)
-    size, done = _sizes(job)
-    finished = job.status == JobStatus.COMPLETED
-    moving = state == states.DOWNLOADING
-    return _NEVER_DIFFERENT | {
-        "added_on": _added(job),
+    state = states.state_of(row, now)
+    size, done = _sizes(row)
+    finished = states.is_done(row)
+    moving = state in states.MOVING
+    completed_at = -1 if row.completed_at is None else row.completed_at
+    item = _NEVER_DIFFERENT | {
+        "added_on": _added(row),
         "amount_left": size - done,
-        "category": job.category,
-        "comment": job.error_message,
+        "auto_tmm": _follows_category(row),
+        # One host has all of it. Of what is finished qBittorrent does not count copies any more.
+        "availability": int(moving) or -int(finished),
+        "category": row.category,
+        "comment": masked_text(row.error_message),
         "completed": done,
-        "completion_on": _unix(job.completed_at),
-        "content_path": _content_path(job),
-        "dl_limit": settings.DOWNLOAD_RATE_LIMIT,  # ours is per download
-        "dlspeed": job.speed if moving else 0,
+        "completion_on": completed_at,
+        "content_path": _content_path(row),
+        "dl_limit": row.rate_limit or 0,
+        "dlspeed": row.speed if moving else 0,
         "downloaded": done,
         "downloaded_session": done,
-        "eta": _eta(job, moving=moving),
-        "has_metadata": _has_metadata(job),
-        "hash": job.infohash,
-        "infohash_v1": job.infohash,
-        "last_activity": _last_activity(job),
-        "magnet_uri": _magnet(job),
-        "max_ratio": 0 if finished else NO_LIMIT,
-        "name": name_of(job),
+        "eta": _eta(row, moving=moving),
+        "force_start": row.forced and not finished,
+        "has_metadata": _has_metadata(row),
+        "hash": row.infohash,
+        "infohash_v1": row.infohash,
+        "last_activity": _last_activity(row),
+        "magnet_uri": _magnet(row),
+        "max_ratio": NO_LIMIT,
+        "name": name_of(row),
         "num_complete": int(moving),
         "num_seeds": int(moving),
         "priority": priority,
-        "progress": _progress(job),
-        # A limit that is reached at once: Sonarr moves instead of copying, and removes the item afterwards.
-        "ratio_limit": 0 if finished else GLOBAL_LIMIT,
-        "root_path": shown(job.result_path) if finished and job.episode is None else "",
-        "save_path": shown(job.save_path),
-        "seen_complete": _unix(job.completed_at),
+        "progress": _progress(row),
+        "ratio_limit": GLOBAL_LIMIT,
+        "root_path": _root_path(row),
+        "save_path": shown(row.save_path),
+        "seen_complete": _seen_complete(row),
         "size": size,
         "state": state,
-        "tags": ", ".join(tags_of(job)),
-        "time_active": _time_active(job, now),
+        "tags": ", ".join(row.tags),
+        "time_active": _time_active(row, now),
         "total_size": size,
+        "tracker": tracker_of(row),
     }
+    if row.kept:
+        item |= row.kept
+        item |= {
+            _EFFECTIVE[key]: max(row.kept[key], NO_LIMIT) for key in _EFFECTIVE if key in row.kept
+        }
+    if finished:
+        # A limit that is reached at once: Sonarr moves instead of copying, and removes the item afterwards.
+        item["ratio_limit"] = item["max_ratio"] = 0
+    return item
 
 
-def properties(job: Job, *, now: datetime) -> dict[str, Any]:
+def properties(row: Row, *, now: float) -> dict[str, Any]:
     """The answer of `torrents/properties`. Says in the comment why a job failed, or that its file is gone."""
-    size, done = _sizes(job)
-    moving = states.state_of(job, now) == states.DOWNLOADING
-    active = _time_active(job, now)
+    size, done = _sizes(row)
+    moving = states.state_of(row, now) in states.MOVING
+    active = _time_active(row, now)
     return {
-        "addition_date": _added(job),
-        "comment": job.error_message or _missing(job),
-        "completion_date": _unix(job.completed_at),
+        "addition_date": _added(row),
+        "comment": masked_text(row.error_message) or _missing(row),
+        "completion_date": -1 if row.completed_at is None else row.completed_at,
         "created_by": "AniBridge",
-        "creation_date": _added(job),
-        "dl_limit": settings.DOWNLOAD_RATE_LIMIT or NO_LIMIT,
-        "dl_speed": job.speed if moving else 0,
-        "dl_speed_avg": done // active if active else 0,
+        "creation_date": _added(row),
+        "dl_limit": row.rate_limit or NO_LIMIT,
+        "dl_speed": row.speed if moving else 0,
+        "dl_speed_avg": done // active if active else -1,
         "download_path": "",
-        "eta": _eta(job, moving=moving),
-        "has_metadata": _has_metadata(job),
-        "hash": job.infohash,
-        "infohash_v1": job.infohash,
+        "eta": _eta(row, moving=moving),
+        "has_metadata": _has_metadata(row),
+        "hash": row.infohash,
+        "infohash_v1": row.infohash,
         "infohash_v2": "",
         "is_private": False,
-        "last_seen": _last_activity(job),
-        "name": name_of(job),
+        "last_seen": _seen_complete(row),
+        "name": name_of(row),
         "nb_connections": int(moving),
         "nb_connections_limit": 1,
         "peers": 0,
@@ -149,9 +161,9 @@ def properties(job: Job, *, now: datetime) -> dict[str, Any]:
         "pieces_num": 0,
         "popularity": 0,
         "private": False,
-        "progress": _progress(job),
+        "progress": _progress(row),
         "reannounce": 0,
-        "save_path": shown(job.save_path),
+        "save_path": shown(row.save_path),
         "seeding_time": 0,
         "seeds": int(moving),
         "seeds_total": int(moving),
@@ -163,38 +175,23 @@ def properties(job: Job, *, now: datetime) -> dict[str, Any]:
         "total_uploaded": 0,
         "total_uploaded_session": 0,
         "total_wasted": 0,
-        "up_limit": NO_LIMIT,
+        "up_limit": (row.kept or {}).get("up_limit") or NO_LIMIT,
         "up_speed": 0,
         "up_speed_avg": 0,
     }
 
 
-def file_list(job: Job) -> list[dict[str, Any]]:
-    """The answer of `torrents/files`: the files that are in place, relative to the save path; before that none."""
-    rows = [file for file in job.files.all() if file.path]
-    listed = []
-    for index, file in enumerate(rows):
-        row = {
-            "availability": 1,
-            "index": index,
-            "name": _relative(job, Path(file.path)),
-            "piece_range": [0, 0],
-            "priority": 1,
-            "progress": 1,
-            "size": file.size_bytes,
-        }
-        if index == 0:  # qBittorrent says it once
-            row["is_seed"] = job.status == JobStatus.COMPLETED
-        listed.append(row)
-    return listed
+def trackers(row: Row) -> list[dict[str, Any]]:
+    """What `includeTrackers` adds to an item: the one of ours, which works unless the job was given up."""
+    failed = row.status in states.STATUSES[states.ERROR]
+    own = _tracker(tracker_of(row), 0, NOT_WORKING if failed else WORKING)
+    own["msg"] = masked_text(row.error_message) if failed else ""
+    return [own]
 
 
-def tracker_list(job: Job) -> list[dict[str, Any]]:
-    """The answer of `torrents/trackers`. Ours works, unless the job was given up: then it says why."""
-    failed = job.status in states.STATUSES[states.ERROR]
-    own = _tracker(TRACKER, 0, NOT_WORKING if failed else WORKING)
-    own["msg"] = job.error_message if failed else ""
-    return [_tracker(url, -1, NOT_CONTACTED) for url in STICKY_TRACKERS] + [own]
+def tracker_list(row: Row) -> list[dict[str, Any]]:
+    """The answer of `torrents/trackers`: the three that qBittorrent always has, and `trackers`."""
+    return [_tracker(url, -1, NOT_CONTACTED) for url in STICKY_TRACKERS] + trackers(row)
 
 
 def categories(folders: Mapping[str, Path]) -> dict[str, dict[str, str]]:
@@ -216,75 +213,86 @@ def _tracker(url: str, tier: int, status: int) -> dict[str, Any]:
     }
 
 
-def _sizes(job: Job) -> tuple[int, int]:
+def size_of(row: Row) -> int:
+    """Bytes, as far as they are known; else what such a thing usually has."""
+    if states.is_done(row):
+        return row.total_bytes or row.downloaded_bytes
+    return row.total_bytes or NOMINAL_SIZES[_kind(row)]
+
+
+def _sizes(row: Row) -> tuple[int, int]:
     """The size and how much of it is here. The second follows the progress, which never goes back: the bytes of a
-    job start from zero at the next host, and count only the episode under way in a season."""
-    if job.status == JobStatus.COMPLETED:
-        size = job.total_bytes or job.downloaded_bytes
-        return size, size
-    size = job.total_bytes or NOMINAL_SIZES[_kind(job)]
-    return size, min(int(size * job.progress), size)
+    job start from zero at the next host."""
+    size = size_of(row)
+    return size, size if states.is_done(row) else min(int(size * row.progress), size)
 
 
-def _kind(job: Job) -> str:
-    if job.episode is None:
+def _kind(row: Row) -> str:
+    if row.is_pack:
         return "season"
-    return "film" if job.season == job.episode == 0 else "episode"
+    return "film" if row.season == row.episode == 0 else "episode"
 
 
-def _has_metadata(job: Job) -> bool:
-    return job.status == JobStatus.COMPLETED or bool(job.downloaded_bytes)
+def _has_metadata(row: Row) -> bool:
+    return states.is_done(row) or bool(row.downloaded_bytes)
 
 
-def _progress(job: Job) -> float:
+def _progress(row: Row) -> float:
     """A whole number at both ends, as qBittorrent writes it."""
-    return int(job.progress) if job.progress in (0, 1) else job.progress
+    return int(row.progress) if row.progress in (0, 1) else row.progress
 
 
-def _eta(job: Job, *, moving: bool) -> int:
-    return UNKNOWN_ETA if not moving or job.eta is None else min(job.eta, UNKNOWN_ETA)
+def _eta(row: Row, *, moving: bool) -> int:
+    return UNKNOWN_ETA if not moving or row.eta is None else min(row.eta, UNKNOWN_ETA)
 
 
-def _content_path(job: Job) -> str:
+def _content_path(row: Row) -> str:
     """Where the file or the season's folder lies; until then where it will. Never the save path itself."""
-    return shown(job.result_path or f"{job.save_path}/{files.safe_part(job.name)}")
+    return shown(row.result_path or f"{row.save_path}/{files.safe_part(row.name)}")
 
 
-def _relative(job: Job, path: Path) -> str:
-    if path.is_relative_to(job.save_path):
-        return str(path.relative_to(job.save_path))
-    return path.name if job.episode is not None else f"{path.parent.name}/{path.name}"
+def _root_path(row: Row) -> str:
+    """The folder that a torrent has for itself; empty when its files lie in the save path."""
+    if not states.is_done(row) or not row.result_path:
+        return ""
+    folder = row.result_path if row.is_pack else str(Path(row.result_path).parent)
+    return shown(folder) if folder != row.save_path else ""
 
 
-def _missing(job: Job) -> str:
-    gone = job.status == JobStatus.COMPLETED and not (
-        job.result_path and Path(job.result_path).exists()
-    )
+def _follows_category(row: Row) -> bool:
+    """Whether its files go where its category goes: as a client said, else whether they lie in its usual folder."""
+    if row.auto_tmm is not None:
+        return row.auto_tmm
+    return row.save_path == str(files.category_folder(row.category))
+
+
+def _missing(row: Row) -> str:
+    gone = states.is_done(row) and not (row.result_path and Path(row.result_path).exists())
     return "the file is no longer where it was placed" if gone else ""
 
 
-def _magnet(job: Job) -> str:
-    task = task_of(job)
-    if task and task.magnet:
-        return task.magnet
-    return f"magnet:?xt=urn:btih:{job.infohash}&dn={quote(job.name, safe='')}"
+def _magnet(row: Row) -> str:
+    if row.magnet:
+        return row.magnet
+    return f"magnet:?xt=urn:btih:{row.infohash}&dn={quote(row.name, safe='')}"
 
 
-def _added(job: Job) -> int:
-    task = task_of(job)
-    return _unix(task.added_on if task else job.created_at)
+def _added(row: Row) -> int:
+    return row.created_at if row.added_on is None else row.added_on
 
 
-def _last_activity(job: Job) -> int:
-    return _unix(job.completed_at or job.active_at or job.created_at)
+def _last_activity(row: Row) -> int:
+    return row.completed_at or row.active_at or row.created_at
 
 
-def _time_active(job: Job, now: datetime) -> int:
-    if job.started_at is None:
+def _seen_complete(row: Row) -> int:
+    """When somebody last had all of it: the host that bytes came from."""
+    return row.completed_at or (row.active_at if row.downloaded_bytes else None) or -1
+
+
+def _time_active(row: Row, now: float) -> int:
+    if row.started_at is None:
         return 0
-    end = now if job.status == JobStatus.DOWNLOADING else job.completed_at or job.updated_at
-    return max(int((end - job.started_at).total_seconds()), 0)
-
-
-def _unix(moment: datetime | None) -> int:
-    return -1 if moment is None else int(moment.timestamp())
+    running = row.status in states.STATUSES[states.DOWNLOADING]
+    end = int(now) if running else row.completed_at or row.active_at or row.started_at
+    return max(end - row.started_at, 0)

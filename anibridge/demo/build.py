@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from anibridge.demo.model import (
+    DASH_HOST,
     ENGLISH_DUB,
     ENGLISH_SUB,
     GERMAN_DUB,
@@ -25,6 +26,7 @@ MANY = (Host("VOE"), Host("Vidmoly"), Host("Doodstream"), Host("Filemoon"))
 FEW = (Host("Streamtape"), Host("Doodstream"))
 WITH_HLS = (Host("VOE"), Host(HLS_HOST), Host("Filemoon"))
 HLS_ONLY = (Host(HLS_HOST),)
+DASH_ONLY = (Host(DASH_HOST),)
 ALL_BROKEN = (
     Host("VOE", Fault.MISSING),
     Host("Filemoon", Fault.NO_VIDEO),

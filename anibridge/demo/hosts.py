@@ -1,6 +1,6 @@
 """The demo's host pages: what lies behind a play link, working or broken on purpose."""
 
-from anibridge.demo.model import HLS_HOST, Fault, Link
+from anibridge.demo.model import DASH_HOST, HLS_HOST, Fault, Link
 from anibridge.demo.pages import esc
 
 _PAGE = """<!DOCTYPE html>
@@ -42,4 +42,6 @@ def video_source(link: Link) -> tuple[str, str]:
         return f"/videos/fake/{link.video_id}.mp4", "video/mp4"
     if link.host.name == HLS_HOST:
         return f"/videos/{link.episode.video.name}-hls/master.m3u8", "application/x-mpegURL"
+    if link.host.name == DASH_HOST:
+        return f"/videos/{link.episode.video.name}-dash/manifest.mpd", "application/dash+xml"
     return f"/videos/{link.episode.video.file}", "video/mp4"

@@ -5,6 +5,7 @@ from datetime import timedelta
 from anibridge.demo.build import (
     ALL,
     ALL_BROKEN,
+    DASH_ONLY,
     FEW,
     HLS_ONLY,
     MANY,
@@ -76,7 +77,7 @@ def _bakery() -> Title:
                 (GERMAN_SUB,),
                 EPISODE_720,
                 berlin(2025, 1, 11, 18, 0),
-                special={1: HLS_ONLY},
+                special={1: HLS_ONLY, 2: DASH_ONLY},
                 spoken={1: (GERMAN_DUB, GERMAN_SUB)},
             ),
             Season(3, ()),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
-from anibridge.demo.videos import HLS_VIDEOS, Video
+from anibridge.demo.videos import DASH_VIDEOS, HLS_VIDEOS, Video
 
 GERMAN_DUB = "German Dub"
 ENGLISH_SUB = "English Sub"
@@ -15,6 +15,7 @@ GERMAN_SUB = "German Sub"
 ENGLISH_DUB = "English Dub"
 
 HLS_HOST = "Vidoza"
+DASH_HOST = "LoadX"
 
 
 class Fault(enum.StrEnum):
@@ -134,6 +135,8 @@ class DemoCatalogue:
             for host in episode.hosts:
                 if host.name == HLS_HOST and episode.video not in HLS_VIDEOS:
                     raise ValueError(f"{episode.video.name} is not generated as HLS")
+                if host.name == DASH_HOST and episode.video not in DASH_VIDEOS:
+                    raise ValueError(f"{episode.video.name} is not generated as DASH")
                 number = link_id(title.slug, season, episode.number, language, host.name)
                 yield Link(number, title, season, episode, language, host)
 

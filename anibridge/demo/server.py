@@ -31,7 +31,13 @@ DEFAULT_RATE = 3_000_000
 """Bytes a second and connection."""
 
 _BLOCK = 64 * 1024
-_TYPES = {".mp4": "video/mp4", ".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t"}
+_TYPES = {
+    ".mp4": "video/mp4",
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".ts": "video/mp2t",
+    ".mpd": "application/dash+xml",
+    ".m4s": "video/iso.segment",
+}
 _GRACE = 0.5
 _SILENCE_SECONDS = 3600
 

@@ -13,6 +13,7 @@ Broken on purpose, always at VOE, which is first in the default order of prefere
     kaeptn-gruenspan-die-moewen  2x2  has no links: nothing was uploaded yet
     die-baeckerei-am-ende-der-strasse  season 3  is announced: a table without rows
     die-baeckerei-am-ende-der-strasse  2x1  HLS only
+    die-baeckerei-am-ende-der-strasse  2x2  DASH only
 """
 
 from collections.abc import Iterable

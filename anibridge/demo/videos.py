@@ -29,7 +29,9 @@ _VIDEO_KBITS = {360: 80, 480: 100, 720: 120, 1080: 150}
 _AUDIO_KBITS = 32
 _MARKER = "recipe.txt"
 _SERVED = re.compile(
-    r"generated-\d+p-\d+s(\.mp4|-hls/(master\.m3u8|media\.m3u8|segment-\d+\.ts))", re.A
+    r"generated-\d+p-\d+s(\.mp4|-hls/(master\.m3u8|media\.m3u8|segment-\d+\.ts)"
+    r"|-dash/(manifest\.mpd|(init|chunk)-[0-9-]+\.m4s))",
+    re.A,
 )
 
 
@@ -68,6 +70,8 @@ VIDEOS = (SHORT_720, EPISODE_360, EPISODE_480, EPISODE_720, EPISODE_1080, FILM_7
 
 HLS_VIDEOS = (EPISODE_480, EPISODE_720)
 """Those that are offered as HLS as well; a master playlist lists the lower ones of the same length too."""
+DASH_VIDEOS = (EPISODE_720,)
+"""Those that are offered as DASH as well, picture and sound apart."""
 
 
 def expected_seconds(video: Video) -> float:
@@ -156,6 +160,7 @@ class VideoLibrary:
             for video in VIDEOS
             if not (self.folder / video.file).is_file()
             or (video in HLS_VIDEOS and not (self.folder / f"{video.name}-hls").is_dir())
+            or (video in DASH_VIDEOS and not (self.folder / f"{video.name}-dash").is_dir())
         ]
 
     def _clear(self) -> None:
@@ -172,7 +177,12 @@ class VideoLibrary:
             _run(self._encode(ffmpeg, video, partial), stop)
             partial.replace(final)
         if video in HLS_VIDEOS:
-            self._segment(ffmpeg, video, stop)
+            with self._whole(f"{video.name}-hls") as folder:
+                _run(self._segments(ffmpeg, video, folder), stop)
+                (folder / "master.m3u8").write_text(_master_playlist(video))
+        if video in DASH_VIDEOS:
+            with self._whole(f"{video.name}-dash") as folder:
+                _run(self._dash(ffmpeg, video, folder), stop)
 
     def _encode(self, ffmpeg: str, video: Video, target: Path) -> list[str]:
         kbits, gop = _VIDEO_KBITS[video.height], str(self.recipe.fps * 10)
@@ -191,23 +201,36 @@ class VideoLibrary:
             *("-movflags", "+faststart", "-f", "mp4", str(target)),
         ]
 
-    def _segment(self, ffmpeg: str, video: Video, stop: threading.Event) -> None:
-        """Cut a finished video into HLS without encoding it again; the folder appears complete or not at all."""
-        final = self.folder / f"{video.name}-hls"
-        partial = self.folder / f"{video.name}-hls.partial"
+    @contextlib.contextmanager
+    def _whole(self, name: str) -> Iterator[Path]:
+        """A folder to fill; it appears complete or not at all."""
+        final, partial = self.folder / name, self.folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        command = [
+        yield partial
+        shutil.rmtree(final, ignore_errors=True)
+        partial.replace(final)
+
+    def _segments(self, ffmpeg: str, video: Video, folder: Path) -> list[str]:
+        """Cut a finished video into HLS without encoding it again."""
+        return [
             *(ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
             *("-i", str(self.folder / video.file), "-c", "copy", "-f", "hls"),
             *("-hls_time", "10", "-hls_playlist_type", "vod"),
-            *("-hls_segment_filename", str(partial / "segment-%03d.ts")),
-            str(partial / "media.m3u8"),
+            *("-hls_segment_filename", str(folder / "segment-%03d.ts")),
+            str(folder / "media.m3u8"),
         ]
-        _run(command, stop)
-        (partial / "master.m3u8").write_text(_master_playlist(video))
-        shutil.rmtree(final, ignore_errors=True)
-        partial.replace(final)
+
+    def _dash(self, ffmpeg: str, video: Video, folder: Path) -> list[str]:
+        """The same for DASH."""
+        return [
+            *(ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
+            *("-i", str(self.folder / video.file), "-c", "copy", "-f", "dash"),
+            *("-seg_duration", "10", "-use_template", "1", "-use_timeline", "1"),
+            *("-init_seg_name", "init-$RepresentationID$.m4s"),
+            *("-media_seg_name", "chunk-$RepresentationID$-$Number%05d$.m4s"),
+            str(folder / "manifest.mpd"),
+        ]
 
     @contextlib.contextmanager
     def _lock(self, out: Callable[[str], None], stop: threading.Event) -> Iterator[None]:

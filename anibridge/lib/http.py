@@ -172,6 +172,13 @@ class Streamed:
                 tick()
                 yield block
 
+    def read_some(self, limit: int) -> bytes:
+        """What is there of the body as it was sent, at most `limit` bytes; waits for the first, b"" is the end."""
+        with translated(self.url):
+            block: bytes = self._response.raw.read1(limit, decode_content=False)
+        tick()
+        return block
+
     def _refuse_early(self) -> None:
         encodings = self.headers.get("content-encoding", "").lower().replace(" ", "")
         if encodings and not DECODABLE.issuperset(encodings.split(",")):

@@ -1,13 +1,18 @@
 """What every REST endpoint shares: who may call it, how a list is paged, how an error looks (design.md §3)."""
 
-from typing import Any
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
 
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, ValidationError
 from django.http import Http404
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework import exceptions
+from rest_framework import exceptions, serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.pagination import PageNumberPagination
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -54,6 +59,77 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {"type": "apiKey", "in": "header", "name": "X-Api-Key"}
 
 
+class Problem(serializers.Serializer[Any]):
+    """How every error looks; `fields` says what is wrong with which part of the request."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    fields = serializers.DictField(required=False)  # type: ignore[assignment]
+
+
+class TooLarge(exceptions.APIException):
+    """The body is larger than any request needs."""
+
+    status_code = 413
+    default_code = "too_large"
+
+
+_NO_TEXT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+"""How JSON spells what no database and no page can hold: NUL, and half of a character."""
+
+
+class Json(JSONParser):
+    """JSON of a bounded size and depth, without text that could not be stored. Anything else is a 400 or 413."""
+
+    refuses_odd_text = True
+    """Off where each part of the body is judged by itself."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
+        body = stream.read(most + 1)
+        if len(body) > most:
+            raise TooLarge(f"the body is larger than {most // 2**20} MiB")
+        try:
+            text = body.decode("utf-8-sig")
+            data = json.loads(text, parse_constant=_no_number)
+        except RecursionError:
+            raise exceptions.ParseError("the body is nested too deeply") from None
+        except ValueError as error:
+            raise exceptions.ParseError(f"the body is no JSON: {error}") from None
+        if (
+            self.refuses_odd_text
+            and _NO_TEXT.search(text)
+            and any(not _is_text(one) for one in _texts(data))
+        ):
+            raise exceptions.ParseError("the body holds a NUL or half of a character")
+        return data
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def _texts(data: Any) -> Iterator[str]:
+    todo = [data]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            todo += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            todo += one
+
+
+def _is_text(text: str) -> bool:
+    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
+
+
 class Pages(PageNumberPagination):
     """`{"count", "next", "previous", "results"}`."""
 
@@ -68,6 +144,9 @@ def error_response(error: Exception, context: dict[str, Any]) -> Response | None
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
+    elif isinstance(error, RequestDataTooBig):
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
+        error = TooLarge(f"the body is larger than {most // 2**20} MiB")
     elif isinstance(error, ValidationError):
         error = exceptions.ValidationError(
             error.message_dict if hasattr(error, "error_dict") else error.messages

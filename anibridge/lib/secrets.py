@@ -1,9 +1,11 @@
 """Secrets that AniBridge makes for itself: written once, readable by their owner only."""
 
 import os
+import re
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import date
 from pathlib import Path
 
 
@@ -43,3 +45,20 @@ def load_or_create(path: Path, make: Callable[[], str]) -> str:
     finally:
         Path(temporary).unlink(missing_ok=True)
     return path.read_text(encoding="utf-8").strip()
+
+
+def previous(entries: Iterable[str]) -> tuple[list[str], dict[str, date]]:
+    """Keys that were in use before, and the last day on which links signed with one are good: `key@2026-12-31`.
+
+    Without a day it is good for as long as it is listed. Raises ValueError for a day that no calendar has.
+    """
+    keys: list[str] = []
+    ends: dict[str, date] = {}
+    for entry in (text.strip() for text in entries):
+        dated = re.fullmatch(r"(.+)@(\d{4}-\d\d-\d\d)", entry)
+        key = dated[1] if dated else entry
+        if key:
+            keys.append(key)
+        if dated:
+            ends[key] = date.fromisoformat(dated[2])
+    return keys, ends

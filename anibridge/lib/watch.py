@@ -90,20 +90,36 @@ def pause(seconds: float) -> None:
 
 
 class Throttle:
-    """Keeps a transfer at `rate` bytes a second; None lets it run. Bursts are a second at most."""
+    """Keeps a transfer at `rate` bytes a second; None lets it run. The rate may change at any time.
 
-    def __init__(self, rate: int | None) -> None:
-        self._rate = rate
-        self._due = monotonic()
+    What is owed is counted in bytes and not in time: a rate that rises while it waits shortens the wait.
+    """
+
+    CREDIT = 0.25
+    """Seconds of silence that may be caught up on."""
+
+    def __init__(self, rate: int | None = None) -> None:
+        self.rate = rate
+        self.count = 0
+        self._owed = 0.0
+        self._looked = monotonic()
 
     @property
     def portion(self) -> int:
         """How many bytes to take at once so that the pauses between them stay short."""
-        return max(1024, self._rate // 8) if self._rate else 1 << 20
+        rate = self.rate
+        return min(max(1024, rate // 8), 1 << 20) if rate else 1 << 20
 
     def passed(self, count: int) -> None:
         """Call after `count` bytes: waits until they fit the rate."""
-        if not self._rate:
-            return
-        self._due = max(self._due, monotonic() - 1.0) + count / self._rate
-        pause(self._due - monotonic())
+        self.count += count
+        self._owed += count
+        while self._still_owed() > 0 and self.rate:
+            tick()
+            time.sleep(min(self._owed / max(self.rate or 1, 1), STEP))
+
+    def _still_owed(self) -> float:
+        now, rate = monotonic(), self.rate or 0
+        paid, self._looked = (now - self._looked) * rate, now
+        self._owed = max(self._owed - paid, -self.CREDIT * rate) if rate else 0.0
+        return self._owed

@@ -7,7 +7,6 @@ reported as HostNotSupported. ffmpeg only ever touches a file that is already on
 import errno
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +16,12 @@ from typing import Any
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnsupportedError, YoutubeDLError
 
-from anibridge.lib import http, media, watch
+from anibridge.lib import http, media, remux, sniff, transfer, watch
 from anibridge.lib.errors import AniBridgeError, error_chain
-from anibridge.lib.outbound import OutboundError, deadline, host_of
+from anibridge.lib.outbound import OutboundError, UnexpectedAnswer, deadline, host_of
 from anibridge.lib.ranged import RangedFile
 from anibridge.lib.text import shorten
+from anibridge.lib.watch import Throttle
 from anibridge.lib.ytdlp_network import GuardedYoutubeDL, HostNotSupported, Network, Stopped
 
 __all__ = [
@@ -89,7 +89,17 @@ class StreamInfo:
     is_hls: bool
     has_audio: bool = True
     manifest_url: str | None = None
+    """Of HLS and DASH."""
     formats: tuple[dict[str, Any], ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def is_dash(self) -> bool:
+        return self.protocol == "http_dash_segments"
+
+    @property
+    def is_in_parts(self) -> bool:
+        """Whether there is no single file at `url` whose header could be read."""
+        return self.is_hls or self.is_dash
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +108,6 @@ class Progress:
 
     downloaded: int
     total: int | None
-    speed: float | None
-    eta: float | None
 
 
 def find_ffmpeg() -> str | None:
@@ -136,16 +144,18 @@ def download(
     *,
     folder: Path,
     name: str,
-    rate_limit: int | None = None,
+    throttle: Throttle | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     headers: Mapping[str, str] | None = None,
     ffmpeg: str | None = None,
     retries: int = 3,
+    stall: float = 20.0,
     trusted: Iterable[str] = (),
 ) -> Path:
     """Fetches a page's video, or a stream from `extract`, to `folder/name.<ext>` and returns that path.
 
-    Resumes what an earlier call left in the folder under the same name. The file is media when this returns;
+    Resumes what an earlier call left in the folder under the same name; `stall` seconds without bytes are too many.
+    The file is media when this returns;
     whether it is whole enough is `media.verify_video`'s question. `ffmpeg` puts HLS into an MP4 container;
     without it the file stays an MPEG-TS one. Raises HostNotSupported, HostBlocked or HostFailed, OSError when
     the disk does not take the file, and unchanged whatever `on_progress` or a `cancellation` raises.
@@ -153,7 +163,7 @@ def download(
     if Path(name).name != name or name in ("", ".", ".."):
         raise ValueError("the name of a download is a file name without an extension")
     page = source if isinstance(source, str) else source.url
-    with _opened(headers, trusted, rate=rate_limit, retries=retries) as ydl:
+    with _opened(headers, trusted, throttle=throttle, timeout=stall, retries=retries) as ydl:
         with _worded(page, ydl.network):
             stream = (
                 _extracted(ydl, source, EXTRACTION_SECONDS) if isinstance(source, str) else source
@@ -161,9 +171,10 @@ def download(
             parts = _wanted(stream, ffmpeg)
             counter = _Counter(on_progress)
             ydl.add_progress_hook(counter.hook)
+            marks = ("",) if len(parts) == 1 else (".video", ".audio")
             files = [
-                _fetched(ydl, part, folder / f"{name}{mark}.{_extension(part)}", page)
-                for part, mark in zip(parts, ("", ".audio"), strict=False)
+                _fetched(ydl, part, folder / f"{name}{mark}.{_extension(part)}", page, counter)
+                for part, mark in zip(parts, marks, strict=True)
                 if counter.next()
             ]
         return _finished(files, folder / name, parts[0], ffmpeg, page)
@@ -181,19 +192,18 @@ class _Counter:
         self._before, self._now = self._before + self._now, 0
         return True
 
+    def at(self, done: int, total: int | None) -> None:
+        """The part under way has so many bytes of so many."""
+        self._now = done
+        watch.tick()
+        self._report(Progress(self._before + done, self._before + total if total else None))
+
     def hook(self, status: Mapping[str, Any]) -> None:
-        self._now = int(status.get("downloaded_bytes") or status.get("total_bytes") or self._now)
+        """What yt-dlp's own downloaders call."""
+        done = int(status.get("downloaded_bytes") or status.get("total_bytes") or self._now)
         total = status.get("total_bytes") or status.get("total_bytes_estimate")
         try:
-            watch.tick()
-            self._report(
-                Progress(
-                    downloaded=self._before + self._now,
-                    total=self._before + int(total) if total else None,
-                    speed=status.get("speed"),
-                    eta=status.get("eta"),
-                )
-            )
+            self.at(done, int(total) if total else None)
         except Exception as error:
             raise Stopped(error) from error
 
@@ -204,7 +214,7 @@ def _opened(
     trusted: Iterable[str],
     *,
     timeout: float = 20.0,
-    rate: int | None = None,
+    throttle: Throttle | None = None,
     retries: int = 1,
 ) -> Iterator[GuardedYoutubeDL]:
     params: dict[str, Any] = {
@@ -220,7 +230,7 @@ def _opened(
         "geo_bypass": False,
         "js_runtimes": {},
         "check_formats": False,
-        "socket_timeout": min(timeout, 20.0),
+        "socket_timeout": timeout,
         "http_headers": dict(headers or {}),
         "retries": retries,
         "fragment_retries": retries,
@@ -233,7 +243,7 @@ def _opened(
         "noresizebuffer": True,
         "buffersize": 64 * 1024,
     }
-    network = Network(http.session(trusted=trusted), rate)
+    network = Network(http.session(trusted=trusted), throttle)
     ydl = GuardedYoutubeDL(params, network)
     try:
         yield ydl
@@ -340,10 +350,50 @@ def _extension(part: Mapping[str, Any]) -> str:
     return ext if ext in _EXTENSIONS else "mp4"
 
 
-def _fetched(ydl: GuardedYoutubeDL, part: dict[str, Any], path: Path, page: str) -> Path:
+def _fetched(
+    ydl: GuardedYoutubeDL, part: dict[str, Any], path: Path, page: str, counter: _Counter
+) -> Path:
+    if path.is_file():  # from an earlier attempt, which was stopped between two parts
+        return path
+    if part.get("protocol") in ("http", "https"):
+        return _fetched_whole(ydl, part, path, counter)
     done, _ = ydl.dl(str(path), {"id": path.stem, "title": path.stem, **part})
     if not done or not path.is_file():
         raise HostFailed(f"the video at {host_of(page)} could not be fetched completely")
+    return path
+
+
+def _fetched_whole(
+    ydl: GuardedYoutubeDL, part: dict[str, Any], path: Path, counter: _Counter
+) -> Path:
+    """One file from one address. Not by yt-dlp, which would join the bytes of two versions of a file."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+
+    def accept(head: transfer.Head, start: bytes) -> None:
+        if sniff.is_page_type(head.content_type):
+            ydl.network.notice(200, {}, start)
+            raise UnexpectedAnswer(
+                f"{host_of(part['url'])} sent a web page instead of a video",
+                status=200,
+                retryable=False,
+            )
+
+    with ydl.cookies_and_headers(part) as headers:
+        transfer.fetch_file(
+            part["url"],
+            partial,
+            session=ydl.network.session,
+            headers=headers,
+            throttle=ydl.network.throttle,
+            on_progress=counter.at,
+            accept=accept,
+            on_refusal=ydl.network.notice,
+            stall=ydl.params["socket_timeout"],
+            retries=ydl.params["retries"],
+        )
+    partial.replace(path)
+    transfer.notes_of(partial).unlink(missing_ok=True)
     return path
 
 
@@ -361,51 +411,13 @@ def _finished(
     if ffmpeg and (len(files) > 1 or (fragmented and remuxable)):
         # Concatenated fragments are a stream, not a file: no index, and often no length.
         target = stem.with_name(f"{stem.name}.{'mp4' if remuxable else 'mkv'}")
-        return _joined(ffmpeg, files, kinds, target)
+        try:
+            return remux.joined(ffmpeg, files, kinds, target)
+        except remux.CannotJoin as error:
+            raise HostFailed(str(error)) from error
     if kinds[0] == "mpegts" and files[0].suffix != ".ts":
         return files[0].rename(stem.with_name(f"{stem.name}.ts"))
     return files[0]
-
-
-def _joined(ffmpeg: str, files: list[Path], kinds: list[str], target: Path) -> Path:
-    """Copies the streams of local files into one container; the originals are gone afterwards."""
-    temporary = target.with_name(f"{target.name}.joining")
-    command = [ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "error", "-y"]
-    for file, kind in zip(files, kinds, strict=True):
-        # Format and protocol are named, so that a hostile file cannot make ffmpeg open another one.
-        command += ["-protocol_whitelist", "file", "-f", kind, "-i", f"file:{file.absolute()}"]
-    command += [option for number in range(len(files)) for option in ("-map", f"{number}:v?")]
-    command += [option for number in range(len(files)) for option in ("-map", f"{number}:a?")]
-    container = "mp4" if target.suffix == ".mp4" else "matroska"
-    command += ["-c", "copy", "-f", container, f"file:{temporary.absolute()}"]
-    try:
-        _run(command)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    for file in files:
-        if file != target:
-            file.unlink(missing_ok=True)
-    return target
-
-
-def _run(command: list[str]) -> None:
-    with subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        try:
-            while True:
-                try:
-                    _, said = process.communicate(timeout=watch.STEP)
-                    break
-                except subprocess.TimeoutExpired:
-                    watch.tick()
-        except BaseException:
-            process.kill()
-            raise
-    if process.returncode:
-        reason = shorten(said.decode(errors="replace"), 200)
-        raise HostFailed(f"the fetched stream cannot be put into a file: {reason}")
 
 
 def _no_video(url: str) -> HostNotSupported:

@@ -4,11 +4,15 @@ yt-dlp catches `Exception` in many places. What has to come out of it unchanged 
 own error) therefore travels as `Stopped`, which is no Exception, and is unpacked by `anibridge.lib.ytdlp`.
 """
 
+import contextlib
+import json
 import logging
+import os
 import re
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -18,14 +22,13 @@ from yt_dlp.dependencies import Cryptodome
 from yt_dlp.downloader import get_suitable_downloader
 from yt_dlp.downloader.dash import DashSegmentsFD
 from yt_dlp.downloader.hls import HlsFD
-from yt_dlp.downloader.http import HttpFD
 from yt_dlp.networking.common import RequestDirector, RequestHandler, Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 
 from anibridge.lib import watch
 from anibridge.lib.errors import AniBridgeError
 from anibridge.lib.http import CONNECT_TIMEOUT, MIB, GuardedSession
-from anibridge.lib.outbound import OutboundError, TooLarge, UnexpectedAnswer, host_of, translated
+from anibridge.lib.outbound import OutboundError, TooLarge, host_of, translated
 from anibridge.lib.watch import Throttle
 
 logger = logging.getLogger("anibridge.ytdlp")
@@ -75,11 +78,10 @@ def surfacing() -> Iterator[None]:
 class Network:
     """What the requests of one yt-dlp instance share: its session, its speed, and what was noticed."""
 
-    def __init__(self, session: GuardedSession, rate: int | None = None) -> None:
+    def __init__(self, session: GuardedSession, throttle: Throttle | None = None) -> None:
         self.session = session
-        self.throttle = Throttle(rate)
+        self.throttle = throttle or Throttle()
         self.body_limit: int | None = None
-        self.refuse_pages = False
         self.challenged = False
         # The headers are yt-dlp's business; ours would come on top of them.
         session.headers = CaseInsensitiveDict()
@@ -195,16 +197,6 @@ class GuardedRH(RequestHandler):
         if not 200 <= response.status < 300:
             response.sniff()
             raise HTTPError(response)
-        kind = (response.get_header("Content-Type") or "").lower()
-        if self._network.refuse_pages and kind.startswith("text/html"):
-            response.sniff()
-            response.close()
-            page = UnexpectedAnswer(
-                f"{host_of(request.url)} sent a web page instead of a video",
-                status=response.status,
-                retryable=False,
-            )
-            raise Stopped(page)
         return response
 
     def close(self) -> None:
@@ -215,9 +207,36 @@ class GuardedRH(RequestHandler):
 
 
 class _Tidy:
-    """Mixed into fragment downloaders, which leave their file open when they are interrupted."""
+    """Mixed into fragment downloaders, which leave their file open when they are interrupted.
+
+    yt-dlp writes down how many fragments it has after it has added one. Killed in between, it would add that one
+    again; so the length of the file is written down as well, and what is there beyond it goes.
+    """
 
     _streams: list[Any]
+
+    def _prepare_frag_download(self, ctx: Any) -> None:
+        self._cut_back(Path(self.temp_name(ctx["filename"])), ctx)  # type: ignore[attr-defined]
+        super()._prepare_frag_download(ctx)  # type: ignore[misc]
+
+    def _cut_back(self, part: Path, ctx: Any) -> None:
+        notes = Path(self.ytdl_filename(ctx["filename"]))  # type: ignore[attr-defined]
+        size = 0
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            state = json.loads(notes.read_text())["downloader"]["extra_state"]
+            if state["fragments"] == ctx["total_frags"]:
+                size = int(state["bytes"])
+        if not size or not part.is_file() or part.stat().st_size < size:
+            notes.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
+        else:
+            os.truncate(part, size)
+
+    def _append_fragment(self, ctx: Any, content: bytes) -> None:
+        # Saved by yt-dlp in the same step as the number of the fragment.
+        size = ctx["dest_stream"].tell() + len(content)
+        ctx["extra_state"] = {"bytes": size, "fragments": ctx["total_frags"]}
+        super()._append_fragment(ctx, content)  # type: ignore[misc]
 
     def real_download(self, filename: str, info_dict: Any) -> bool:
         self._streams = []
@@ -257,7 +276,7 @@ class _Dash(_Tidy, DashSegmentsFD):
     """The native DASH downloader."""
 
 
-_DOWNLOADERS: dict[Any, Any] = {HttpFD: HttpFD, HlsFD: _Hls, DashSegmentsFD: _Dash}
+_DOWNLOADERS: dict[Any, Any] = {HlsFD: _Hls, DashSegmentsFD: _Dash}
 
 
 class _Log:
@@ -293,7 +312,7 @@ class GuardedYoutubeDL(YoutubeDL):
     def dl(
         self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False
     ) -> tuple[bool, bool]:
-        """Fetches one format to a file. Raises HostNotSupported where ffmpeg or another program would."""
+        """Fetches a format of many parts to a file. Raises HostNotSupported where ffmpeg or another program would."""
         if test:
             return True, False  # formats are believed: a test would fetch a part of each
         if info.get("is_live"):
@@ -301,9 +320,7 @@ class GuardedYoutubeDL(YoutubeDL):
         kind = _DOWNLOADERS.get(get_suitable_downloader(info, self.params))
         if kind is None:
             raise HostNotSupported(f"the protocol {info.get('protocol')} is not supported")
-        fragmented = kind is not HttpFD
-        self.network.body_limit = FRAGMENT if fragmented else None
-        self.network.refuse_pages = not fragmented
+        self.network.body_limit = FRAGMENT
         downloader = kind(self, self.params)
         for hook in self._progress_hooks:
             downloader.add_progress_hook(hook)
@@ -311,3 +328,13 @@ class GuardedYoutubeDL(YoutubeDL):
         complete["http_headers"] = self._calc_headers(complete, load_cookies=True)
         done: tuple[bool, bool] = downloader.download(name, complete)
         return done
+
+    @contextlib.contextmanager
+    def cookies_and_headers(self, info: dict[str, Any]) -> Iterator[dict[str, str]]:
+        """The headers to ask for a format with; meanwhile, the session sends the cookies that belong to it."""
+        headers = dict(self._calc_headers(self._copy_infodict(info), load_cookies=True))
+        before, self.network.session.cookies = self.network.session.cookies, self.cookiejar
+        try:
+            yield headers
+        finally:
+            self.network.session.cookies = before

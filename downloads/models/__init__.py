@@ -1,6 +1,53 @@
 """The tables of `downloads`, by subject."""
 
+from downloads.models.downloaders import (
+    Downloader,
+    DownloaderCapability,
+    DownloaderKind,
+    Errand,
+    ErrandAction,
+)
 from downloads.models.heartbeats import Heartbeat
-from downloads.models.jobs import Job, JobEvent, JobFile, JobQuerySet, JobStatus
+from downloads.models.jobs import (
+    Job,
+    JobEvent,
+    JobFile,
+    JobQuerySet,
+    JobStatus,
+    JobTorrent,
+    Layout,
+    Subfolder,
+)
+from downloads.models.limits import SpeedLimits
+from downloads.models.links import (
+    Feed,
+    FilterRule,
+    Link,
+    LinkState,
+    RuleKind,
+    RuleScope,
+)
 
-__all__ = ["Heartbeat", "Job", "JobEvent", "JobFile", "JobQuerySet", "JobStatus"]
+__all__ = [
+    "Downloader",
+    "DownloaderCapability",
+    "DownloaderKind",
+    "Errand",
+    "ErrandAction",
+    "Feed",
+    "FilterRule",
+    "Heartbeat",
+    "Job",
+    "JobEvent",
+    "JobFile",
+    "JobQuerySet",
+    "JobStatus",
+    "JobTorrent",
+    "Layout",
+    "Link",
+    "LinkState",
+    "RuleKind",
+    "RuleScope",
+    "SpeedLimits",
+    "Subfolder",
+]

@@ -1,4 +1,4 @@
-"""`app/…`: which qBittorrent this claims to be, and its settings."""
+"""`app/…`: which qBittorrent this claims to be, its settings, and the machine as far as clients need it."""
 
 import ssl
 import sys
@@ -7,9 +7,11 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from qbshim import cookies as cookie_jar
+from qbshim import folders, machine
+from qbshim import preferences as settings
 from qbshim.endpoint import COMMAND, READ, Params, endpoint
-from qbshim.paths import root, shown
-from qbshim.preferences import preferences as all_preferences
+from qbshim.errors import Conflict
 
 VERSION, WEBAPI_VERSION = "v5.1.0", "2.11.4"
 """5.1 is the newest whose login and add every known client understands: 5.2 changed both."""
@@ -42,15 +44,56 @@ def build_info(request: HttpRequest, params: Params) -> dict[str, Any]:
 
 @endpoint(READ)
 def preferences(request: HttpRequest, params: Params) -> dict[str, Any]:
-    return all_preferences()
-
-
-@endpoint(READ)
-def default_save_path(request: HttpRequest, params: Params) -> str:
-    return shown(root())
+    return settings.everything()
 
 
 @endpoint(COMMAND)
 def set_preferences(request: HttpRequest, params: Params) -> None:
-    """Accepted and not kept: there is no engine to set, and `app/preferences` goes on saying what is true."""
+    """What is no JSON is no error, as in qBittorrent; a save path outside the download folder is one."""
     params.require("json")
+    settings.change(params.text("json"))
+
+
+@endpoint(READ)
+def default_save_path(request: HttpRequest, params: Params) -> str:
+    return str(settings.everything()[settings.SAVE_PATH])
+
+
+@endpoint(COMMAND)
+def shutdown(request: HttpRequest, params: Params) -> None:
+    raise Conflict("AniBridge is not stopped by a download client; its operator does that")
+
+
+@endpoint(COMMAND)
+def send_test_email(request: HttpRequest, params: Params) -> None:
+    raise Conflict("AniBridge sends no mail")
+
+
+@endpoint(READ)
+def directory_content(request: HttpRequest, params: Params) -> list[str]:
+    """The download folder and what is in it; of everything else only the way there."""
+    params.require("dirPath")
+    mode = params.text("mode") if "mode" in params else "all"
+    return folders.content(params.text("dirPath"), mode)
+
+
+@endpoint(READ)
+def cookies(request: HttpRequest, params: Params) -> list[dict[str, Any]]:
+    return cookie_jar.everything()
+
+
+@endpoint(COMMAND)
+def set_cookies(request: HttpRequest, params: Params) -> None:
+    params.require("cookies")
+    cookie_jar.replace(params.text("cookies"))
+
+
+@endpoint(READ)
+def network_interfaces(request: HttpRequest, params: Params) -> list[dict[str, str]]:
+    return [{"name": name, "value": name} for name in machine.interfaces()]
+
+
+@endpoint(READ)
+def network_addresses(request: HttpRequest, params: Params) -> list[str]:
+    params.require("iface")
+    return machine.addresses(params.text("iface"))

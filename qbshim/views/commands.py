@@ -1,102 +1,180 @@
 """`torrents/…`: commands. For hashes that are not there they do nothing and say 200, as qBittorrent does."""
 
-from collections.abc import Iterable
-
-from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 
-from qbshim import paths, services
-from qbshim.endpoint import COMMAND, Params, endpoint
-from qbshim.errors import Conflict, NotATorrentFile, ParameterMissing
+from downloads import queue
+from qbshim import commands, paths
+from qbshim.endpoint import COMMAND, READ, Params, endpoint
+from qbshim.errors import Conflict, ParameterInvalid, ParameterMissing
+from qbshim.views.adding import share_limits
 
-MAX_TORRENT_FILE = 16 * 2**20
-
-
-@endpoint(COMMAND)
-def add(request: HttpRequest, params: Params) -> str:
-    """Takes magnets of ours, one a line; `Ok.` when at least one was, also when it was there before."""
-    for upload in _uploads(request):
-        if not _is_torrent(upload):
-            raise NotATorrentFile(f"Error: '{upload.name}' is not a valid torrent file.")
-    save_path = params.text("savepath").strip()
-    options = services.AddOptions(
-        category=params.text("category"),
-        save_path=paths.local(save_path) if save_path else None,
-        paused=params.flag("stopped", "paused"),
-        rename=params.text("rename"),
-        tags=params.listed("tags", ","),
-    )
-    services.add(params.listed("urls", "\n"), options)
-    return "Ok."
+MOST_BYTES = 2**31 - 1
 
 
 @endpoint(COMMAND)
 def delete(request: HttpRequest, params: Params) -> None:
     """Without `deleteFiles` the files stay: Sonarr leaves it out, qBittorrent would answer 400."""
-    services.delete(params.hashes(), delete_files=params.flag("deleteFiles"))
+    commands.delete(params.hashes(), delete_files=params.flag("deleteFiles"))
 
 
 @endpoint(COMMAND)
 def stop(request: HttpRequest, params: Params) -> None:
-    services.stop(params.hashes())
+    commands.stop(params.hashes())
 
 
 @endpoint(COMMAND)
 def start(request: HttpRequest, params: Params) -> None:
-    services.start(params.hashes())
+    commands.start(params.hashes())
 
 
 @endpoint(COMMAND)
 def set_force_start(request: HttpRequest, params: Params) -> None:
-    """Starts what is paused. There is no way past the queue."""
+    """Starts in any case, as at a real server; with a true value although all slots are taken."""
     params.require("hashes", "value")
-    if params.flag("value"):
-        services.start(params.hashes())
+    commands.force(params.hashes(), enabled=params.flag("value"))
 
 
 @endpoint(COMMAND)
-def no_effect(request: HttpRequest, params: Params) -> None:
-    """recheck and reannounce: a finished file was checked before it was put in place, and there is no tracker."""
-    params.hashes()
+def recheck(request: HttpRequest, params: Params) -> None:
+    """A worker looks at the files; until it has, the state is checkingUP or checkingDL."""
+    commands.recheck(params.hashes())
 
 
 @endpoint(COMMAND)
-def priority(request: HttpRequest, params: Params) -> None:
-    """The queue cannot be reordered, and the preferences say so; Sonarr tolerates this very answer."""
-    params.hashes()
-    raise Conflict("Torrent queueing must be enabled")
+def reannounce(request: HttpRequest, params: Params) -> None:
+    """There is no tracker: what was put off is tried now, and downloaders are asked how it goes."""
+    commands.reannounce(params.hashes())
+
+
+@endpoint(COMMAND)
+def top_priority(request: HttpRequest, params: Params) -> None:
+    commands.reorder(params.hashes(), queue.to_top)
+
+
+@endpoint(COMMAND)
+def bottom_priority(request: HttpRequest, params: Params) -> None:
+    commands.reorder(params.hashes(), queue.to_bottom)
+
+
+@endpoint(COMMAND)
+def increase_priority(request: HttpRequest, params: Params) -> None:
+    commands.reorder(params.hashes(), queue.up)
+
+
+@endpoint(COMMAND)
+def decrease_priority(request: HttpRequest, params: Params) -> None:
+    commands.reorder(params.hashes(), queue.down)
 
 
 @endpoint(COMMAND)
 def set_share_limits(request: HttpRequest, params: Params) -> None:
-    """Accepted without effect: nothing is shared, and a finished item says that its limit is reached."""
-    params.hashes()
+    """Kept and given back: nothing is shared, and a finished item says that its limit is reached. Old Sonarr sends two of
+    the three."""
+    hashes = params.hashes()
     if not any(name in params for name in ("ratioLimit", "seedingTimeLimit")):
         raise ParameterMissing("needs ratioLimit or seedingTimeLimit")
+    commands.keep(hashes, **share_limits(params))
+
+
+@endpoint(COMMAND)
+def set_category(request: HttpRequest, params: Params) -> None:
+    """Sonarr's post-import category. Changes the named torrents only, and brings their files to its folder."""
+    params.require("hashes", "category")
+    commands.set_category(params.hashes(), params.text("category"))
 
 
 @endpoint(COMMAND)
 def set_location(request: HttpRequest, params: Params) -> None:
     params.require("hashes", "location")
-    services.set_location(params.hashes(), params.text("location"))
+    if not params.text("location").strip():
+        raise ParameterInvalid("Save path cannot be empty")
+    commands.set_location(params.hashes(), paths.anywhere(params.text("location")))
+
+
+@endpoint(COMMAND)
+def set_save_path(request: HttpRequest, params: Params) -> None:
+    """setLocation, for those that follow no category."""
+    ids = params.hashes("id")
+    params.require("path")
+    if not params.text("path").strip():
+        raise ParameterInvalid("Save path cannot be empty")
+    commands.set_save_path(ids, paths.anywhere(params.text("path")))
+
+
+@endpoint(COMMAND)
+def set_download_path(request: HttpRequest, params: Params) -> None:
+    """To have none is how it is; unfinished files have a folder of their own, which no client chooses."""
+    ids = params.hashes("id")
+    params.require("path")
+    if params.text("path").strip() and commands.are_there(ids):
+        raise Conflict("unfinished files have a folder of their own")
+
+
+@endpoint(COMMAND)
+def set_auto_management(request: HttpRequest, params: Params) -> None:
+    params.require("hashes", "enable")
+    commands.set_auto_management(params.hashes(), enabled=params.flag("enable"))
 
 
 @endpoint(COMMAND)
 def rename(request: HttpRequest, params: Params) -> None:
     params.require("hash", "name")
-    services.rename(params.text("hash"), params.text("name"))
+    commands.rename(params.text("hash"), params.text("name"))
 
 
-def _uploads(request: HttpRequest) -> Iterable[UploadedFile]:
-    """Every part with a file name counts, whatever the field is called."""
-    for _, uploads in request.FILES.lists():
-        yield from uploads
+@endpoint(COMMAND)
+def rename_file(request: HttpRequest, params: Params) -> None:
+    params.require("hash", "oldPath", "newPath")
+    commands.rename_file(params.text("hash"), params.text("oldPath"), params.text("newPath"))
 
 
-def _is_torrent(upload: UploadedFile) -> bool:
-    """Whether it looks like a bencoded dictionary with an info dictionary. Torrent files are not fetched here yet,
-    but a client should hear the difference between that and rubbish."""
-    if not upload.size or upload.size > MAX_TORRENT_FILE:
-        return False
-    data = upload.read().strip()
-    return data.startswith(b"d") and data.endswith(b"e") and b"4:infod" in data
+@endpoint(COMMAND)
+def rename_folder(request: HttpRequest, params: Params) -> None:
+    params.require("hash", "oldPath", "newPath")
+    commands.rename_folder(params.text("hash"), params.text("oldPath"), params.text("newPath"))
+
+
+@endpoint(READ)
+def download_limit(request: HttpRequest, params: Params) -> dict[str, int]:
+    """In bytes a second: 0 for none, -1 for a torrent that is not there."""
+    params.require("hashes")
+    return commands.limits(params.text("hashes").split("|"), upload=False)
+
+
+@endpoint(COMMAND)
+def set_download_limit(request: HttpRequest, params: Params) -> None:
+    """In bytes a second; 0 and less is none. The engine follows within seconds."""
+    params.require("hashes", "limit")
+    commands.set_download_limit(params.hashes(), min(params.number("limit"), MOST_BYTES))
+
+
+@endpoint(READ)
+def upload_limit(request: HttpRequest, params: Params) -> dict[str, int]:
+    params.require("hashes")
+    return commands.limits(params.text("hashes").split("|"), upload=True)
+
+
+@endpoint(COMMAND)
+def set_upload_limit(request: HttpRequest, params: Params) -> None:
+    """Kept and given back: nothing is sent."""
+    params.require("hashes", "limit")
+    commands.keep(params.hashes(), up_limit=max(params.number("limit"), 0))
+
+
+@endpoint(COMMAND)
+def set_super_seeding(request: HttpRequest, params: Params) -> None:
+    """Kept and given back."""
+    params.require("hashes", "value")
+    commands.keep(params.hashes(), super_seeding=params.flag("value"))
+
+
+@endpoint(COMMAND)
+def toggle_sequential(request: HttpRequest, params: Params) -> None:
+    """Kept and given back: the bytes come in their order anyway."""
+    commands.toggle(params.hashes(), "seq_dl")
+
+
+@endpoint(COMMAND)
+def toggle_first_last(request: HttpRequest, params: Params) -> None:
+    """Kept and given back."""
+    commands.toggle(params.hashes(), "f_l_piece_prio")

@@ -1,39 +1,30 @@
-"""`sync/…`, `transfer/…`, `log/…`: everything at once, the speed, and no log."""
+"""`sync/…`: everything at first, then what has changed."""
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-from qbshim import categories, listing, serializers, services
-from qbshim.endpoint import READ, Params, endpoint
+from qbshim import maindata as sync
+from qbshim.endpoint import JSON, READ, Params, endpoint
+from qbshim.errors import UnknownPath
+from qbshim.views.torrents import row_of
 
 RID_WRAPS_AT = 1_000_000
 
 
 @endpoint(READ)
-def maindata(request: HttpRequest, params: Params) -> dict[str, Any]:
-    """Always the whole picture, under a new response id. The hash is the key of an item and not repeated in it.
-
-    Empty maps and lists are there too: clients written for 4.x expect them.
-    """
-    torrents = {item.pop("hash"): item for item in listing.torrents()}
-    return {
-        "categories": serializers.categories(categories.folders()),
-        "full_update": True,
-        "rid": max(params.number("rid"), 0) % RID_WRAPS_AT + 1,
-        "server_state": listing.server_state(),
-        "tags": services.used_tags(),
-        "torrents": torrents,
-        "trackers": {serializers.TRACKER: list(torrents)} if torrents else {},
-    }
+def maindata(request: HttpRequest, params: Params) -> HttpResponse:
+    text = sync.answer(params.client.standing_session(), params.number("rid"))
+    return HttpResponse(text, content_type=JSON)
 
 
 @endpoint(READ)
-def transfer_info(request: HttpRequest, params: Params) -> dict[str, Any]:
-    return listing.transfer()
-
-
-@endpoint(READ)
-def log(request: HttpRequest, params: Params) -> list[dict[str, Any]]:
-    """Empty: what happened to a job is in its events, in the admin."""
-    return []
+def torrent_peers(request: HttpRequest, params: Params) -> dict[str, Any]:
+    """Nobody, always: the whole at first, then that nothing has changed."""
+    if "hash" not in params:  # not 400, in qBittorrent
+        raise UnknownPath(request.path)
+    row_of(params)
+    rid = max(params.number("rid"), 0) % RID_WRAPS_AT
+    if rid:
+        return {"rid": rid + 1}
+    return {"full_update": True, "peers": {}, "rid": 1, "show_flags": False}

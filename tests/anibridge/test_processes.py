@@ -43,8 +43,9 @@ def test_the_demo_runs_only_where_it_is_wanted(settings):
 
 def test_concurrency_and_address_come_from_the_settings(settings):
     settings.DOWNLOAD_CONCURRENCY, settings.HOST, settings.PORT = 7, "0.0.0.0", 8123
+    settings.DOWNLOAD_FORCED_SLOTS = 2
     config = read()
-    assert shlex.split(config["program:downloads"]["command"])[-3:-2] == ["7"]
+    assert shlex.split(config["program:downloads"]["command"])[-3:-2] == ["9"]
     assert "0.0.0.0:8123" in config["program:web"]["command"]
 
 

@@ -54,11 +54,13 @@ def test_a_probe_measures_the_first_host_that_works(demo_site: Site):
     assert (english.available, english.reason) == (False, "not offered in English Sub")
 
 
-def test_hls_is_measured_by_its_playlist(demo_site: Site):
+@pytest.mark.parametrize(("episode", "host"), [(1, "Vidoza"), (2, "LoadX")], ids=["HLS", "DASH"])
+def test_what_comes_in_parts_is_measured_by_its_playlist(demo_site: Site, episode: int, host: str):
     found = availability.probe_episode(
-        client_for(demo_site), "die-baeckerei-am-ende-der-strasse", 2, 1, (GERMAN_DUB,)
+        client_for(demo_site), "die-baeckerei-am-ende-der-strasse", 2, episode, (GERMAN_SUB,)
     )
-    assert [(one.available, one.height, one.size_bytes) for one in found] == [(True, 720, None)]
+    facts = [(one.available, one.host, one.height, one.size_bytes) for one in found]
+    assert facts == [(True, host, 720, None)]
 
 
 def test_an_episode_without_links_was_not_uploaded_yet(demo_site: Site):

@@ -1,6 +1,6 @@
 """Talking to the API as clients do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from django.test import Client
 from catalogue.models import Site
 from catalogue.releases import Identity, Release
 from downloads.models import Job
+from qbshim import auth, order, preferences
 from tests.catalogue.factories import SiteFactory
 from tests.downloads.factories import JobFactory, JobFileFactory
 
@@ -56,6 +57,15 @@ class Caller:
         infohash = job if isinstance(job, str) else job.infohash
         [item] = self.info(hashes=infohash)
         return item
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    """What a process remembers of the database is not true of the next test's."""
+    yield
+    order.current.forget()
+    preferences.believed.forget()
+    auth.passwords.forget()
 
 
 @pytest.fixture(autouse=True)

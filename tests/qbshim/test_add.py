@@ -13,14 +13,12 @@ from catalogue.releases import Identity, Release
 from downloads import services as downloads
 from downloads import transitions
 from downloads.models import Job, JobStatus
-from qbshim import services
+from qbshim import adding
 from qbshim.models import Category, ClientTask
 from tests.catalogue.factories import AvailabilityRecordFactory
 from tests.downloads.factories import JobFactory
 from tests.downloads.orders import order
 from tests.qbshim.conftest import Caller
-
-FOREIGN = "magnet:?xt=urn:btih:" + "ab" * 20 + "&dn=Some.Show.S01E01&tr=http%3A%2F%2Ft.example"
 
 
 def test_a_magnet_becomes_a_job_and_what_the_client_said_about_it(sonarr: Caller, release):
@@ -85,10 +83,12 @@ def test_a_probed_size_is_shown_before_the_download_begins(sonarr: Caller, relea
 @pytest.mark.parametrize(
     "urls",
     [
-        FOREIGN,
         "magnet:?dn=nothing",
-        "http://127.0.0.1:9/x.torrent",
+        "magnet:?xt=urn:btmh:1220" + "ab" * 32,
         "file:///etc/passwd",
+        "/etc/hostname",
+        "not a url",
+        "http://",
         Release(Identity("nosite", "x", 1, 1, "German Dub"), title="X", group="X").magnet,
         "",
     ],
@@ -98,12 +98,6 @@ def test_what_can_never_be_right_fails(sonarr: Caller, site, urls: str):
     assert (response.status_code, response.content) == (200, b"Fails.")
     assert not Job.objects.exists()
     assert not Category.objects.exists()
-
-
-def test_a_torrent_file_is_not_taken_yet(sonarr: Caller):
-    file = SimpleUploadedFile("x.torrent", b"d8:announce3:url4:infod4:name1:xee")
-    response = sonarr.multipart("torrents/add", torrents=file, category="tv")
-    assert (response.status_code, response.content) == (200, b"Fails.")
 
 
 def test_a_file_that_is_no_torrent_is_called_so_under_any_field_name(sonarr: Caller):
@@ -192,6 +186,14 @@ def test_a_save_path_inside_the_download_folder_is_honoured(
         assert item["save_path"] == str(downloads_here / "own")
 
 
+def test_a_save_path_in_a_library_that_the_operator_has_named(
+    sonarr: Caller, release, tmp_path: Path, settings
+):
+    settings.DOWNLOAD_LIBRARY_ROOTS = [tmp_path / "films"]
+    sonarr.post("torrents/add", urls=release().magnet, savepath=str(tmp_path / "films" / "x"))
+    assert sonarr.one(release().infohash)["save_path"] == str(tmp_path / "films" / "x")
+
+
 @pytest.mark.parametrize("path", ["/etc", "../x", "/", ".incomplete/7", "x" * 300, "a/" * 600])
 def test_a_save_path_elsewhere_is_refused_with_a_reason(sonarr: Caller, release, path: str):
     response = sonarr.post("torrents/add", urls=release().magnet, savepath=path)
@@ -229,7 +231,7 @@ def test_two_clients_that_add_at_once_get_one_job_and_both_hear_ok(release):
     def add(_: int) -> int:
         try:
             ready.wait()
-            return len(services.add([magnet], services.AddOptions(category="tv")))
+            return len(adding.add([magnet], adding.AddOptions(category="tv")))
         finally:
             connection.close()
 

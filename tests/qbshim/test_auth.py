@@ -1,14 +1,16 @@
 """Who gets in, and how."""
 
+import base64
+import json
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
+from django.contrib.auth.models import Group, Permission, User
 from django.utils import timezone
 
 from qbshim import auth, urls
+from qbshim.models import ClientSession
 from tests.qbshim.conftest import PASSWORD, Caller
 
 PATHS = [str(entry.pattern) for entry in urls.urlpatterns if str(entry.pattern) != "auth/login"] + [
@@ -52,18 +54,52 @@ def test_wrong_credentials_fail_with_200(
     response = stranger.sign_in(username=username, password=password)
     assert (response.status_code, response.content) == (200, b"Fails.")
     assert "SID" not in response.cookies
-    assert not Session.objects.exists()
+    assert not ClientSession.objects.exists()
 
 
-@pytest.mark.parametrize("barrier", [{"is_active": False}, {"is_staff": False}])
-def test_only_active_staff_gets_in(db: None, stranger: Caller, barrier: dict[str, bool]):
-    User.objects.create_user("admin", password=PASSWORD, **{"is_staff": True} | barrier)
+def permission() -> Permission:
+    return Permission.objects.get(codename="use_download_client")
+
+
+def test_a_user_with_the_permission_gets_in(db: None, stranger: Caller):
+    user = User.objects.create_user("sonarr", password=PASSWORD)
+    assert stranger.sign_in(username="sonarr").content == b"Fails."
+    user.user_permissions.add(permission())
+    assert stranger.sign_in(username="sonarr").content == b"Ok."
+    assert stranger.get("app/version").status_code == 200
+
+
+def test_a_group_can_have_the_permission(db: None, stranger: Caller):
+    group = Group.objects.create(name="download clients")
+    group.permissions.add(permission())
+    User.objects.create_user("sonarr", password=PASSWORD).groups.add(group)
+    assert stranger.sign_in(username="sonarr").content == b"Ok."
+
+
+@pytest.mark.parametrize("standing", [{"is_active": False}, {"is_staff": True}])
+def test_who_is_not_active_or_only_staff_does_not_get_in(
+    db: None, stranger: Caller, standing: dict[str, bool]
+):
+    user = User.objects.create_user("admin", password=PASSWORD, **standing)
+    if not user.is_active:
+        user.user_permissions.add(permission())
     assert stranger.sign_in().content == b"Fails."
 
 
-def test_a_user_who_is_no_longer_staff_is_out(owner: User, sonarr: Caller):
-    User.objects.filter(pk=owner.pk).update(is_staff=False, is_superuser=False)
+def test_a_user_who_loses_the_permission_is_out(owner: User, sonarr: Caller):
+    User.objects.filter(pk=owner.pk).update(is_superuser=False)
     assert sonarr.get("app/version").status_code == 403
+
+
+def test_the_cookie_itself_is_kept_nowhere(sonarr: Caller):
+    [row] = ClientSession.objects.values()
+    assert sonarr.sid not in str(row)
+
+
+@pytest.mark.parametrize("name", ["SID", "QBT_SID_8080"])
+def test_the_cookie_is_taken_under_its_older_and_newer_name(sonarr: Caller, name: str):
+    cookie = f"theme=dark; {name}={sonarr.sid}; lang=de"
+    assert Caller(Cookie=cookie).get("app/version").status_code == 200
 
 
 def test_a_new_password_ends_the_sessions(owner: User, sonarr: Caller):
@@ -99,23 +135,25 @@ def test_a_stale_or_foreign_cookie_is_forbidden_not_unauthorized(owner: User, co
 
 
 def test_a_session_that_ran_out_is_forbidden(sonarr: Caller):
-    Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    ClientSession.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert sonarr.get("app/version").status_code == 403
 
 
 def test_a_login_clears_away_sessions_that_ran_out(sonarr: Caller, stranger: Caller):
-    Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    ClientSession.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     stranger.sign_in()
-    assert [row.session_key for row in Session.objects.all()] == [stranger.sid]
+    assert ClientSession.objects.count() == 1
+    assert stranger.get("app/version").status_code == 200
 
 
 def test_using_a_session_prolongs_it_once_a_day(sonarr: Caller, django_assert_num_queries):
-    soon = timezone.now() + auth.LIFETIME - auth.RENEW_AFTER - timedelta(minutes=1)
-    Session.objects.update(expire_date=soon)
-    with django_assert_num_queries(3):
-        sonarr.get("app/version")
-    assert Session.objects.get().expire_date > soon + timedelta(hours=23)
+    sonarr.get("app/version")
+    soon = timezone.now() + timedelta(days=29) - timedelta(minutes=1)
+    ClientSession.objects.update(expires_at=soon)
     with django_assert_num_queries(2):
+        sonarr.get("app/version")
+    assert ClientSession.objects.get().expires_at > soon + timedelta(hours=23)
+    with django_assert_num_queries(1):
         sonarr.get("app/version")
 
 
@@ -146,8 +184,45 @@ def test_the_api_key_as_bearer_needs_no_cookie(db: None):
     assert caller.post("auth/logout").status_code == 200
 
 
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+def test_a_name_and_a_password_need_no_cookie(owner: User):
+    caller = Caller(Authorization=basic(f"admin:{PASSWORD}"))
+    assert caller.get("app/version").content == b"v5.1.0"
+    assert caller.post("torrents/createTags", tags="a").status_code == 200
+    assert not caller.http.cookies
+
+
+def test_a_password_that_was_right_is_not_hashed_again_until_it_changes(owner: User, monkeypatch):
+    caller = Caller(Authorization=basic(f"admin:{PASSWORD}"))
+    assert caller.get("app/version").status_code == 200
+    monkeypatch.setattr(auth, "authenticate", None)
+    assert caller.get("app/version").status_code == 200
+    monkeypatch.undo()
+    owner.set_password("another secret")
+    owner.save()
+    assert caller.get("app/version").status_code == 403
+
+
 @pytest.mark.parametrize(
-    "header", ["Bearer", "Bearer ", "Bearer nope", "Bearer ä", "Basic YWRtaW46YWRtaW5hZG1pbg=="]
+    "header",
+    [
+        "Bearer",
+        "Bearer ",
+        "Bearer nope",
+        "Bearer ä",
+        "Basic",
+        "Basic %%%",
+        "Basic " + "A" * 5000,
+        basic(":"),
+        basic("admin:"),
+        basic(f":{PASSWORD}"),
+        basic("admin:wrong"),
+        basic("a\x00b:x"),
+        "Digest x",
+    ],
 )
 def test_another_authorization_opens_nothing(owner: User, header: str):
     assert Caller(Authorization=header).get("app/version").status_code == 403
@@ -194,3 +269,27 @@ def test_a_foreign_page_cannot_add_anything(sonarr: Caller):
 
 def test_ten_logins_a_minute_are_fine(owner: User):
     assert {Caller().sign_in().content for _ in range(10)} == {b"Ok."}
+
+
+def test_sessions_that_last_shorter_or_for_ever(owner: User, sonarr: Caller, stranger: Caller):
+    sonarr.post("app/setPreferences", json=json.dumps({"web_ui_session_timeout": 3600}))
+    stranger.sign_in()
+    session = ClientSession.objects.latest("pk")
+    assert session.expires_at < timezone.now() + timedelta(hours=1, minutes=1)
+    sonarr.post("app/setPreferences", json=json.dumps({"web_ui_session_timeout": 0}))
+    other = Caller()
+    other.sign_in()
+    assert ClientSession.objects.latest("pk").expires_at > timezone.now() + timedelta(days=3000)
+    assert other.get("app/version").status_code == 200
+
+
+def test_a_name_in_the_host_header_is_looked_at_when_a_client_says_so(sonarr: Caller):
+    asked = {"web_ui_host_header_validation_enabled": True, "web_ui_domain_list": "*.home;nas"}
+    assert sonarr.post("app/setPreferences", json=json.dumps(asked)).status_code == 200
+    answers = {}
+    for host in ("nas", "nas:80", "nas:81", "a.home", "evil.example", "testserver"):
+        headers = {"Host": host, "Cookie": f"SID={sonarr.sid}"}
+        answers[host] = Caller(**headers).get("app/version").status_code
+    assert answers == {
+        "nas": 200, "nas:80": 200, "nas:81": 401, "a.home": 200, "evil.example": 401, "testserver": 200,
+    }  # fmt: skip

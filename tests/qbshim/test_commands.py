@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from django.utils import timezone
 
 from downloads import files, transitions
-from downloads.models import Job, JobFile
+from downloads.models import Job
 from tests.downloads.factories import JobFactory, JobFileFactory
 from tests.qbshim.conftest import UNKNOWN, Caller
 from tests.qbshim.factories import ClientTaskFactory
@@ -191,13 +190,38 @@ def test_files_by_index(sonarr: Caller, finished):
     assert (row["name"], row["priority"], row["progress"]) == (f"{job.name}.mp4", 1, 1)
     beyond = sonarr.get("torrents/files", hash=job.infohash, indexes="99")
     assert (beyond.status_code, beyond.content) == (409, b"Index 99 is out of bounds.")
-    assert sonarr.get("torrents/files", hash=job.infohash, indexes="x").status_code == 400
+    for wrong in ("x", "", "-1", "0|"):
+        answer = sonarr.get("torrents/files", hash=job.infohash, indexes=wrong)
+        assert answer.status_code == 409
+        assert b"is not a valid file index." in answer.content
 
 
-def test_a_file_that_is_not_in_place_yet_is_not_listed(sonarr: Caller):
-    job = JobFactory(running=True, started_at=timezone.now())
-    JobFile.objects.create(job=job, season=1, episode=1)
+def test_a_file_on_its_way_is_listed_with_what_has_come(sonarr: Caller):
+    job = JobFactory(running=True, progress=0.25)
+    [row] = sonarr.get("torrents/files", hash=job.infohash).json()
+    assert (row["name"], row["progress"], row["is_seed"]) == (f"{job.name}.mp4", 0.25, False)
+    assert row["size"] == sonarr.one(job)["size"]
+    job = JobFactory(running=True, downloaded_bytes=0, progress=0)
     assert sonarr.get("torrents/files", hash=job.infohash).json() == []
+
+
+def test_each_episode_of_a_season_has_its_own_progress(sonarr: Caller, downloads_here: Path):
+    job = JobFactory(running=True, episode=None, name="Sintel.S01.German", progress=0.375)
+    folder = downloads_here / "Sintel.S01.German"
+    for episode in (1, 2, 3, 4):
+        here = str(folder / "Sintel.S01E01.German.mkv") if episode == 1 else ""
+        JobFileFactory(job=job, episode=episode, path=here, size_bytes=7 if here else 0)
+    rows = sonarr.get("torrents/files", hash=job.infohash).json()
+    assert [(row["name"], row["progress"]) for row in rows] == [
+        ("Sintel.S01.German/Sintel.S01E01.German.mkv", 1),
+        ("Sintel.S01.German/Sintel.S01E02.German.mp4", 0.5),
+        ("Sintel.S01.German/Sintel.S01E03.German.mp4", 0),
+        ("Sintel.S01.German/Sintel.S01E04.German.mp4", 0),
+    ]
+    assert [row["size"] for row in rows] == [7, *[100 * 2**20] * 3]
+    [item] = sonarr.info(hashes=job.infohash, includeFiles="true")
+    assert item["files"] == rows
+    assert "files" not in sonarr.one(job)
 
 
 def test_a_file_outside_the_save_path_is_listed_by_its_name(sonarr: Caller, downloads_here: Path):

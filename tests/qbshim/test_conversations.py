@@ -11,6 +11,7 @@ from tests.qbshim.conftest import PASSWORD, UNKNOWN, Caller
 
 # Radarr sends Basic credentials with every request, also beside its cookie.
 BASIC = {"Authorization": "Basic YWRtaW46YWRtaW5hZG1pbg=="}
+WRONG = {"Authorization": "Basic Og=="}  # Radarr's, without a name and a password
 
 
 def complete(job: Job) -> Path:
@@ -33,8 +34,10 @@ def complete(job: Job) -> Path:
 
 
 def test_the_connection_test_of_sonarr(owner: User):
+    assert Caller().get("app/webapiVersion").status_code == 403
+    assert Caller(**WRONG).get("app/webapiVersion").status_code == 403
     sonarr = Caller(**BASIC)
-    assert sonarr.get("app/webapiVersion").status_code == 403
+    assert sonarr.get("app/webapiVersion").content == b"2.11.4"
     assert sonarr.post("auth/login", username="admin", password=PASSWORD).content == b"Ok."
     for _ in range(2):
         assert sonarr.get("app/webapiVersion").content == b"2.11.4"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from downloads.models import Job
-from qbshim import categories
+from qbshim import categories, tags
 from qbshim.models import Category
 from tests.downloads.factories import JobFactory
 from tests.qbshim.conftest import Caller
@@ -123,10 +123,15 @@ def test_a_waiting_job_follows_its_category_and_the_others_stay(
     assert [Path(path).name for path in paths] == ["shows", "downloads", "downloads", "chosen"]
 
 
-def test_tags_are_those_in_use(sonarr: Caller):
+def test_a_tag_is_known_before_a_torrent_carries_it(sonarr: Caller):
+    assert sonarr.post("torrents/createTags", tags=" b, a,,b,").status_code == 200
+    assert sonarr.get("torrents/tags").json() == ["a", "b"]
+    sonarr.post("torrents/deleteTags", tags="a,nope")
+    assert sonarr.get("torrents/tags").json() == ["b"]
+
+
+def test_tags_that_torrents_carry_are_known(sonarr: Caller):
     first, second = ClientTaskFactory().job, JobFactory()
-    assert sonarr.post("torrents/createTags", tags="unused").status_code == 200
-    assert sonarr.get("torrents/tags").json() == []
     both = f"{first.infohash}|{second.infohash}"
     sonarr.post("torrents/addTags", hashes=both, tags="pr-b, pr-a,")
     sonarr.post("torrents/addTags", hashes=first.infohash, tags="pr-c")
@@ -137,6 +142,7 @@ def test_tags_are_those_in_use(sonarr: Caller):
 
 def test_tags_are_taken_off_one_by_one_or_all_at_once(sonarr: Caller):
     one, two = (ClientTaskFactory(tags=["a", "b", "c"]).job for _ in range(2))
+    tags.create(["a", "b", "c"])
     sonarr.post("torrents/removeTags", hashes=one.infohash, tags="a,nope")
     assert sonarr.one(one)["tags"] == "b, c"
     sonarr.post("torrents/deleteTags", tags="b")
@@ -144,13 +150,29 @@ def test_tags_are_taken_off_one_by_one_or_all_at_once(sonarr: Caller):
     sonarr.post("torrents/removeTags", hashes=two.infohash, tags="")
     assert sonarr.one(two)["tags"] == ""
     sonarr.post("torrents/deleteTags", tags="")
-    assert sonarr.get("torrents/tags").json() == ["c"]
+    assert sonarr.get("torrents/tags").json() == ["a", "c"]
 
 
-def test_the_tags_of_a_deleted_job_are_forgotten(sonarr: Caller):
-    job = ClientTaskFactory(tags=["a"]).job
-    sonarr.post("torrents/delete", hashes=job.infohash)
-    assert sonarr.get("torrents/tags").json() == []
+def test_set_tags_replaces_what_was_there(sonarr: Caller):
+    one, two = ClientTaskFactory(tags=["a", "b"]).job, JobFactory()
+    sonarr.post("torrents/setTags", hashes=f"{one.infohash}|{two.infohash}", tags="c, b")
+    assert [sonarr.one(job)["tags"] for job in (one, two)] == ["b, c", "b, c"]
+    sonarr.post("torrents/setTags", hashes=one.infohash, tags="")
+    assert sonarr.one(one)["tags"] == ""
+
+
+def test_a_tag_outlives_the_torrents_that_carried_it(sonarr: Caller, release):
+    sonarr.post("torrents/add", urls=release().magnet, tags="a")
+    sonarr.post("torrents/delete", hashes=release().infohash)
+    assert sonarr.get("torrents/tags").json() == ["a"]
+
+
+def test_there_is_an_end_to_tags(sonarr: Caller, monkeypatch):
+    monkeypatch.setattr(tags, "MAX_TAGS", 3)
+    job = JobFactory()
+    sonarr.post("torrents/addTags", hashes=job.infohash, tags="a,b,c,d,e")
+    assert sonarr.get("torrents/tags").json() == ["a", "b", "c"]
+    assert sonarr.one(job)["tags"] == "a, b, c"
 
 
 def test_a_tag_without_an_end_is_left_out(sonarr: Caller):

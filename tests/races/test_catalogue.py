@@ -160,6 +160,27 @@ def test_the_same_search_at_once_asks_the_site_once(faulty: FaultySite):
     assert faulty.asked(season) == [season, f"{season}/episode-1"]
 
 
+def test_a_season_that_is_read_while_an_episode_of_it_breaks_is_never_whole_without_it(site: Site):
+    episodes = [replace(THERE, episode=number, estimated=True) for number in (1, 2, 3)]
+    page = replace(THERE, episode=None, estimated=True, listed=3)
+
+    def note(number: int) -> None:
+        moment = NOW + timedelta(seconds=number)
+        if number % 2:
+            gone = replace(GONE, episode=number % 3 + 1)
+            record("demo", [gone], checked_at=moment)
+        else:
+            record("demo", [*episodes, page], checked_at=moment)
+
+    for _ in range(5):
+        AvailabilityRecord.objects.all().delete()
+        no_errors(at_once(note))
+        rows = AvailabilityRecord.objects.filter(is_available=True)
+        there = set(rows.exclude(episode=None).values_list("episode", flat=True))
+        whole = AvailabilityRecord.objects.get(episode=None)
+        assert (whole.complete_since is not None) is (there == {1, 2, 3})
+
+
 def test_the_first_searches_of_a_process_build_one_index(site: Site, caplog):
     TitleMappingFactory(site=site, name="Sintel")
     here = Current()

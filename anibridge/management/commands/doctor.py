@@ -16,7 +16,7 @@ from anibridge.celery import app as celery_app
 from anibridge.lib import ytdlp
 from anibridge.lib.errors import AniBridgeError
 from catalogue.models import Site
-from downloads import files, heartbeats
+from downloads import heartbeats
 
 Finding = tuple[str, bool, str]
 
@@ -60,7 +60,7 @@ def _folders() -> Iterator[Finding]:
             yield name, False, str(error)
         else:
             free = shutil.disk_usage(folder).free
-            enough = free > files.RESERVE_BYTES
+            enough = free > settings.DOWNLOAD_RESERVE
             yield name, enough, f"{folder} is writable, {free / 2**30:.1f} GiB free"
 
 

@@ -7,10 +7,17 @@ import pytest
 from bs4 import BeautifulSoup
 
 from anibridge.demo.layouts import LAYOUTS
-from anibridge.demo.model import HLS_HOST, Fault
+from anibridge.demo.model import DASH_HOST, HLS_HOST, Fault
 from anibridge.demo.pages import Reply, episode_path, season_path
 from anibridge.demo.titles import catalogue, extra_titles, video_of
-from anibridge.demo.videos import FILM_1080, HLS_VIDEOS, SHORT_720, VIDEOS, expected_seconds
+from anibridge.demo.videos import (
+    DASH_VIDEOS,
+    FILM_1080,
+    HLS_VIDEOS,
+    SHORT_720,
+    VIDEOS,
+    expected_seconds,
+)
 
 site = LAYOUTS["demo"](catalogue(), 0)
 
@@ -137,12 +144,11 @@ def test_every_way_to_fail_has_an_episode_and_one_episode_has_them_all():
     assert {host.fault for host in broken[0]} == set(Fault)
 
 
-def test_hls_is_only_offered_where_it_is_generated():
-    videos = {
-        link.episode.video for link in catalogue().links.values() if link.host.name == HLS_HOST
-    }
+@pytest.mark.parametrize(("host", "generated"), [(HLS_HOST, HLS_VIDEOS), (DASH_HOST, DASH_VIDEOS)])
+def test_hls_and_dash_are_only_offered_where_they_are_generated(host, generated):
+    videos = {link.episode.video for link in catalogue().links.values() if link.host.name == host}
     assert videos
-    assert videos <= set(HLS_VIDEOS)
+    assert videos <= set(generated)
 
 
 def test_an_episodes_video_says_how_long_it_has_to_be():

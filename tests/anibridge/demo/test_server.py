@@ -18,7 +18,7 @@ import requests
 import yt_dlp
 
 from anibridge.demo import videos
-from anibridge.demo.model import HLS_HOST, Fault, Link
+from anibridge.demo.model import DASH_HOST, HLS_HOST, Fault, Link
 from anibridge.demo.server import build_app, in_thread, parse_range
 from anibridge.demo.titles import catalogue
 from anibridge.demo.videos import EPISODE_720, SHORT_720, VIDEOS, Recipe, VideoLibrary
@@ -142,7 +142,7 @@ def test_a_play_link_redirects_to_the_hosts_page(base):
 
 
 @pytest.mark.parametrize(
-    "host", ["VOE", "Filemoon", "Streamtape", "Vidmoly", "Doodstream", HLS_HOST]
+    "host", ["VOE", "Filemoon", "Streamtape", "Vidmoly", "Doodstream", HLS_HOST, DASH_HOST]
 )
 def test_yt_dlp_finds_the_video_of_a_good_host(base, host):
     link = a_link(None, host)
@@ -151,6 +151,11 @@ def test_yt_dlp_finds_the_video_of_a_good_host(base, host):
     last = found["formats"][-1]
     if host == HLS_HOST:
         assert (last["protocol"], last["height"]) == ("m3u8_native", link.episode.video.height)
+    elif host == DASH_HOST:
+        assert (last["protocol"], last["height"]) == (
+            "http_dash_segments",
+            link.episode.video.height,
+        )
     else:
         assert last["url"] == f"{base}/videos/{link.episode.video.file}"
 

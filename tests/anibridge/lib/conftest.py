@@ -32,9 +32,13 @@ def allowed(settings, server) -> None:
 
 @dataclass(frozen=True)
 class Videos:
-    """Generated files of a few seconds; `hls` are MPEG-TS segments, `encrypted` the same with `key`."""
+    """Generated files of a few seconds; `hls` are MPEG-TS segments, `encrypted` the same with `key`.
+
+    `dash` is a folder with a manifest `m.mpd` and its segments, picture and sound apart.
+    """
 
     mp4: Path
+    dash: Path
     mkv: Path
     ts: Path
     hls: tuple[bytes, ...]
@@ -70,8 +74,14 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Videos:
         *("-i", "a.mp4", *segments, "-hls_key_info_file", "keyinfo"),
         *("-hls_segment_filename", "e%d.ts", "encrypted.m3u8"),
     )
+    (folder / "dash").mkdir()
+    run(
+        *("-i", "a.mp4", "-c", "copy", "-f", "dash", "-seg_duration", "2"),
+        *("-use_template", "1", "-use_timeline", "1", "dash/m.mpd"),
+    )
     return Videos(
         mp4=folder / "a.mp4",
+        dash=folder / "dash",
         mkv=folder / "a.mkv",
         ts=folder / "a.ts",
         hls=tuple(path.read_bytes() for path in sorted(folder.glob("s*.ts"))),

@@ -1,0 +1,145 @@
+"""Reading the change log: what has changed since an answer, and what was there before.
+
+An answer holds what was committed when it was made, and nothing else; its mark says so exactly. On SQLite writers
+follow one another, so the number of the last row is enough. On PostgreSQL a transaction may commit after one with higher
+numbers was seen; its snapshot says which transactions were not yet visible. So no change is lost between two answers and
+no time has to be waited for.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+
+from qbshim import triggers
+from qbshim.models import Change, ChangeKind
+
+KEPT_SECONDS = 1800
+"""How long rows stay. Twice what an answer may be old, and clocks of two machines may differ by the rest."""
+VALID_SECONDS = 600
+"""After so long without a question a client is given the whole again."""
+_LOG = Change._meta.db_table
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What was visible: the last row, and on PostgreSQL the snapshot and the transaction that asked."""
+
+    last: int
+    snapshot: str = ""
+    own: int = 0
+
+    def stored(self) -> list[Any]:
+        """For a JSON column."""
+        return [self.last, self.snapshot, self.own]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What changed since a mark. The maps go from a job to the `old` of its first change, None for a new one."""
+
+    jobs: dict[int, str | None]
+    tasks: dict[int, str | None]
+    reorders: bool = False
+    labels: bool = False
+    settings: bool = False
+    reset: bool = False
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Reads within see one moment of the database, without holding up writers. Nothing may be written."""
+    if connection.in_atomic_block:  # somebody else's transaction; only tests do that
+        yield
+    elif connection.vendor == "sqlite":
+        # Not `atomic`: as everywhere else, that would begin by taking the writers' lock.
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN DEFERRED")
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")
+    else:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+
+
+def mark() -> Mark:
+    """The present moment; within `snapshot`, that one."""
+    last = f"(SELECT COALESCE(MAX(id), 0) FROM {_LOG})"  # noqa: S608
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(f"SELECT {last}")
+            return Mark(*cursor.fetchone())
+        cursor.execute(
+            f"SELECT {last}, pg_current_snapshot()::text, "
+            "COALESCE(pg_current_xact_id_if_assigned()::text::bigint, 0)"
+        )
+        return Mark(*cursor.fetchone())
+
+
+def since(before: Mark) -> Changes:
+    """What the answer with this mark did not hold."""
+    unseen, params = _unseen(before)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.kind, c.job_id, c.old, f.reorders FROM ("  # noqa: S608
+            "SELECT MIN(id) AS id, MAX(CAST(reorders AS INTEGER)) AS reorders "
+            f"FROM {_LOG} WHERE {unseen} GROUP BY kind, job_id) f JOIN {_LOG} c ON c.id = f.id",
+            params,
+        )
+        rows = cursor.fetchall()
+    found = Changes(jobs={}, tasks={})
+    for kind, job_id, old, reorders in rows:
+        found.reorders |= bool(reorders)
+        if kind == ChangeKind.JOB:
+            found.jobs[job_id] = old
+        elif kind == ChangeKind.TASK:
+            found.tasks[job_id] = old
+        elif kind == ChangeKind.LABEL:
+            found.labels = True
+        elif kind == ChangeKind.SETTING:
+            found.settings = True
+        else:
+            found.reset = True
+    return found
+
+
+def _unseen(before: Mark) -> tuple[str, list[Any]]:
+    """SQL for the rows of the log that were not visible then, and its parameters."""
+    unseen, params = "id > %s", list[Any]([before.last])
+    if before.snapshot:
+        oldest = int(before.snapshot.partition(":")[0])
+        unseen += (
+            " OR (xid >= %s AND xid <> %s"
+            " AND NOT pg_visible_in_snapshot(xid::text::xid8, %s::pg_snapshot))"
+        )
+        params += [oldest, before.own, before.snapshot]
+    return unseen, params
+
+
+def reordered_since(before: Mark) -> bool:
+    """Whether the places in the queue may have changed since then."""
+    unseen, params = _unseen(before)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {_LOG} WHERE reorders AND ({unseen}) LIMIT 1", params)  # noqa: S608
+        return cursor.fetchone() is not None
+
+
+_kept = False
+
+
+def are_kept() -> bool:
+    """Whether the database writes changes down. Asked once: what is there is only taken away by a migration."""
+    global _kept
+    _kept = _kept or triggers.are_there()
+    return _kept
+
+
+def prune(now: float) -> int:
+    """Delete the rows that no answer that still counts can need; returns how many."""
+    return Change.objects.filter(at__lt=int(now) - KEPT_SECONDS).delete()[0]

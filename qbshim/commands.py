@@ -1,0 +1,219 @@
+"""Commands for one torrent, for several or for all (`hashes` None).
+
+A command for many leaves out the ones it does not fit, and knows nothing of hashes that are not there: clients repeat
+themselves and come late.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from downloads import queue, renaming, tending
+from downloads import services as downloads
+from downloads.errors import IllegalTransition, UnknownJob
+from downloads.models import Job, JobStatus
+from qbshim import categories, preferences, services
+from qbshim.errors import Conflict
+from qbshim.models import ClientTask
+
+logger = logging.getLogger(__name__)
+S = JobStatus
+
+_STOPPABLE = (S.QUEUED, S.DOWNLOADING, S.DOWNLOADER_ERROR)
+_STARTABLE = (S.FAILED, S.CANCELLED, S.NO_DOWNLOADER, S.DOWNLOADER_ERROR)
+MOST_PLACED = 10_000
+"""Torrents that one command may put elsewhere in the queue."""
+
+
+def stop(hashes: Sequence[str] | None) -> None:
+    """Pause what waits or runs."""
+    for job in services.select(hashes, services.listed().filter(status__in=_STOPPABLE)):
+        _tolerantly(downloads.pause, job)
+
+
+def start(hashes: Sequence[str] | None) -> None:
+    """Let paused ones go on. Named ones that were given up, cancelled, or seen to have lost their file are tried again;
+    `all` leaves those alone, since tools that stop and start everything by the clock do not mean them."""
+    for job in services.select(hashes, services.listed().filter(status=S.PAUSED)):
+        _tolerantly(downloads.resume, job)
+    if hashes is None:
+        return
+    for rows in (
+        services.listed().filter(status__in=_STARTABLE),
+        services.listed().filter(status=S.COMPLETED, result_path=""),
+    ):
+        for job in services.select(hashes, rows):
+            _tolerantly(downloads.retry, job)
+
+
+def force(hashes: Sequence[str] | None, *, enabled: bool) -> None:
+    """Start, past the limits of the queue or within them: as a real server does, it starts either way."""
+    start(hashes)
+    unfinished = services.listed().exclude(status=S.COMPLETED)
+    ids = [job.pk for job in services.select(hashes, unfinished)]
+    for part in _parts(ids):
+        queue.force(part, enabled=enabled)
+
+
+def delete(hashes: Sequence[str] | None, *, delete_files: bool) -> None:
+    """Remove jobs from the list, with what they wrote if asked; unfinished files always go."""
+    for job in services.select(hashes):
+        try:
+            downloads.remove(job.pk, delete_files=delete_files)
+        except UnknownJob:
+            continue
+
+
+def recheck(hashes: Sequence[str] | None) -> None:
+    """Have the files looked at by a worker."""
+    tending.recheck([job.pk for job in services.select(hashes)])
+
+
+def reannounce(hashes: Sequence[str] | None) -> None:
+    """Ask again now whoever was to be asked later: the host that failed, the downloader that has it."""
+    waiting = services.listed().filter(status__in=(*_STOPPABLE, S.NO_DOWNLOADER))
+    queue.hurry([job.pk for job in services.select(hashes, waiting)])
+
+
+def reorder(hashes: Sequence[str] | None, step: Callable[[Sequence[int]], None]) -> None:
+    """Move torrents within the queue. Raises Conflict while a client has switched the queue off."""
+    if not preferences.get("queueing_enabled"):
+        raise Conflict("Torrent queueing must be enabled")
+    if hashes is None:  # all of them together stay as they are
+        return
+    waiting = services.listed().filter(status__in=queue.WAITING)
+    ids = [job.pk for job in services.select(hashes, waiting)]
+    if len(ids) > MOST_PLACED:
+        raise Conflict(f"more than {MOST_PLACED} torrents cannot be put elsewhere at once")
+    if ids:
+        step(ids)
+
+
+def set_category(hashes: Sequence[str] | None, name: str) -> None:
+    """Put these torrents, and no others, into a category. Raises Conflict for an unknown one."""
+    jobs = services.select(hashes)
+    if jobs and not categories.exists(name):
+        raise Conflict("Incorrect category name")
+    categories.assign(jobs, name)
+
+
+def set_location(hashes: Sequence[str] | None, folder: Path) -> None:
+    """Bring the files of these torrents to a folder; from then on they follow no category. Raises Conflict where the
+    files cannot be brought there."""
+    jobs = services.select(hashes)
+    _follow(jobs, category=False)
+    _relocate([job.pk for job in jobs], folder)
+
+
+def set_save_path(hashes: Sequence[str] | None, folder: Path) -> None:
+    """The same, but torrents that follow their category are left alone."""
+    jobs = [job for job in services.select(hashes) if not categories.follows(job)]
+    _relocate([job.pk for job in jobs], folder)
+
+
+def _relocate(ids: Sequence[int], folder: Path) -> None:
+    refusals = tending.relocate_many(ids, folder)
+    if refusals:
+        raise Conflict("; ".join(dict.fromkeys(refusals.values())))
+
+
+def set_auto_management(hashes: Sequence[str] | None, *, enabled: bool) -> None:
+    """Have torrents follow their category's folder, or stay where they are."""
+    jobs = services.select(hashes)
+    _follow(jobs, category=enabled)
+    if enabled:
+        categories.gather(jobs)
+
+
+def set_download_limit(hashes: Sequence[str] | None, limit: int) -> None:
+    """Bytes a second for each of these; none or less is no limit."""
+    ids = [job.pk for job in services.select(hashes)]
+    for part in _parts(ids):
+        Job.objects.filter(pk__in=part).update(
+            rate_limit=limit if limit > 0 else None, updated_at=timezone.now()
+        )
+
+
+def limits(hashes: Sequence[str], *, upload: bool) -> dict[str, int]:
+    """The limit of each, under the hash as it was asked for; -1 for one that is not there."""
+    found = {
+        job.infohash: _kept(job).get("up_limit", 0) if upload else job.rate_limit or 0
+        for job in services.select([one.lower()[:64] for one in hashes])
+    }
+    return {one: found.get(one.lower(), -1) for one in hashes}
+
+
+def keep(hashes: Sequence[str] | None, **values: Any) -> None:
+    """Remember what a client said about torrents, for it to be given back: keys of `torrents/info`."""
+    for job in services.select(hashes):
+        _keep(job, values)
+
+
+def toggle(hashes: Sequence[str] | None, key: str) -> None:
+    """Turn a switch of these torrents over."""
+    for job in services.select(hashes):
+        _keep(job, {key: not _kept(job).get(key, False)})
+
+
+def _kept(job: Job) -> Mapping[str, Any]:
+    task = getattr(job, "client_task", None)
+    return task.kept if task else {}
+
+
+@transaction.atomic
+def _keep(job: Job, values: Mapping[str, Any]) -> None:
+    task_id = services.task_of(job).pk
+    task = ClientTask.objects.select_for_update().get(pk=task_id)
+    kept = services.worth_keeping({**task.kept, **values})
+    if kept != task.kept:
+        task.kept = kept
+        task.save(update_fields=["kept"])
+
+
+def _follow(jobs: Sequence[Job], *, category: bool) -> None:
+    """Remember whether these go where their category goes."""
+    for job in jobs:
+        if getattr(job, "client_task", None) is None:
+            services.task_of(job)
+    for part in _parts([job.pk for job in jobs]):
+        ClientTask.objects.filter(job__in=part).update(auto_tmm=category)
+
+
+def are_there(hashes: Sequence[str] | None) -> bool:
+    """Whether there is any torrent of these."""
+    return bool(services.select(hashes))
+
+
+def rename(infohash: str, name: str) -> None:
+    """Change the name that clients see; the file keeps the one that was grabbed. Raises UnknownJob, Conflict."""
+    name = " ".join(name.split())
+    if not name:
+        raise Conflict("Incorrect torrent name")
+    task = services.task_of(services.find(infohash))
+    task.name = name[:255]
+    task.save(update_fields=["name"])
+
+
+def rename_file(infohash: str, old: str, new: str) -> None:
+    """Call a file differently. Raises UnknownJob, BadRename."""
+    renaming.rename_file(services.find(infohash).pk, old, new)
+
+
+def rename_folder(infohash: str, old: str, new: str) -> None:
+    """Call a folder differently. Raises UnknownJob, BadRename."""
+    renaming.rename_folder(services.find(infohash).pk, old, new)
+
+
+def _parts(ids: Sequence[int]) -> list[Sequence[int]]:
+    return [ids[start : start + services.AT_ONCE] for start in range(0, len(ids), services.AT_ONCE)]
+
+
+def _tolerantly(command: Callable[[int], Job], job: Job) -> None:
+    try:
+        command(job.pk)
+    except (IllegalTransition, UnknownJob) as error:  # it went on in the meantime
+        logger.info("job %s: %s", job.pk, error)

@@ -1,0 +1,80 @@
+"""The files of a torrent: `torrents/files`, and where a file stands that is on its way."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from downloads import files
+from downloads.engines import targets
+from downloads.models import Job, JobFile
+from qbshim import serializers, states
+from qbshim.rows import Row
+
+NORMAL: Final = 1
+"""The priority of every file: all of them are fetched."""
+USUAL_SUFFIX: Final = ".mp4"
+"""Of a file that is not here yet; the host that gives it decides."""
+
+
+def of(row: Row) -> list[dict[str, Any]]:
+    """The answer of `torrents/files`."""
+    return listed(row, list(JobFile.objects.filter(job=row.pk)))
+
+
+def listed(row: Row, rows: Sequence[JobFile]) -> list[dict[str, Any]]:
+    """The files that are in place, and those that will be as far as they are known; of a season one for each episode.
+
+    Before anything has come there is none, as for a magnet without metadata.
+    """
+    if not rows and not row.is_pack and row.downloaded_bytes and not states.is_done(row):
+        rows = [JobFile(season=row.season, episode=row.episode)]
+    fractions = _fractions(row, rows)
+    share = serializers.size_of(row) // max(len(rows), 1)
+    found = []
+    for index, file in enumerate(rows):
+        item: dict[str, Any] = {
+            "availability": int(fractions[index] > 0),
+            "index": index,
+            "name": _name(row, file),
+            "piece_range": [0, 0],
+            "priority": NORMAL,
+            "progress": fractions[index],
+            "size": file.size_bytes or share,
+        }
+        if index == 0:  # qBittorrent says it once
+            item["is_seed"] = states.is_done(row)
+        found.append(item)
+    return found
+
+
+def _fractions(row: Row, rows: Sequence[JobFile]) -> list[float]:
+    """How much of each file is here. A season's episodes are fetched in turn, and each counts the same in its progress."""
+    here: list[float] = [int(bool(file.path)) for file in rows]
+    whole = row.progress * len(rows)
+    waiting = [index for index, share in enumerate(here) if not share]
+    running = row.status in states.STATUSES[states.DOWNLOADING] or row.downloaded_bytes
+    if waiting and running and not states.is_done(row):
+        now = next((index for index in waiting if index >= int(whole)), waiting[0])
+        here[now] = min(max(whole - int(whole), 0.0), 0.999)
+    return here
+
+
+def _name(row: Row, file: JobFile) -> str:
+    """Below the save path; in place already, or to be."""
+    if file.path:
+        path = Path(file.path)
+        if path.is_relative_to(row.save_path):
+            return path.relative_to(row.save_path).as_posix()
+        return f"{path.parent.name}/{path.name}" if row.has_folder else path.name
+    name = files.safe_part(row.name)
+    folder = f"{name}/" if row.has_folder else ""
+    if row.is_pack and file.episode is not None:
+        name = targets.of_episode(name, file.season, file.episode)
+    return f"{folder}{name}{USUAL_SUFFIX}"
+
+
+def torrent_file(row: Row) -> bytes | None:
+    """The .torrent that a client gave us; None for everything that never was one."""
+    job = Job.objects.filter(pk=row.pk).select_related("torrent").first()
+    torrent = getattr(job, "torrent", None)
+    return bytes(torrent.content) if torrent is not None else None

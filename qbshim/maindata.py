@@ -1,0 +1,244 @@
+"""`sync/maindata`: everything at first, then only what has changed.
+
+Each answer has a number (`rid`) of its own within a session, from 1 to 1,000,000 and round again. A client says the
+number of the answer that it has; what that one held is known from its SyncPoint and the change log, so whichever web
+process is asked, and however many clients share a session, each is told exactly the difference. A number that is not
+known (any more) leads to the whole.
+"""
+
+import copy
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import connection
+
+from downloads.models import JobStatus
+from qbshim import categories as category_cases
+from qbshim import changes, order, rendering, rows, serializers, server, tags
+from qbshim.changes import Changes, Mark
+from qbshim.models import ClientSession, SyncPoint
+from qbshim.order import Place
+from qbshim.rows import Row
+
+RID_WRAPS_AT: Final = 1_000_000
+REMEMBERED: Final = 16
+"""Answers of one session that a client may still have as its last one."""
+_STARTED = time.time()
+"""Answers of an older process may have said things otherwise: another public folder, other code."""
+_RUNNING = "j.status = 'downloading'"
+_COMPLETED = JobStatus.COMPLETED.value
+_STATUS, _HASH, _SITE = (rows.FIELDS.index(name) for name in ("status", "infohash", "source_site"))
+
+
+def answer(session: ClientSession, rid: int) -> str:
+    """What the client that has answer `rid` of this session is to be told; 0 for none. JSON."""
+    point = _point(session, rid)
+    now = time.time()
+    with changes.snapshot():
+        mark = changes.mark()
+        found = changes.since(Mark(*point.mark)) if point is not None else None
+        if point is None or found is None or found.reset:
+            data, torrents = _whole(now)
+        else:
+            data, torrents = _difference(point, found, now), ""
+    point = SyncPoint(mark=mark.stored(), at=now, labels=data.labels, state=data.state)
+    data.told["rid"] = _remember(session, point)
+    text = rendering.encode(data.told)
+    return f'{text[:-1]},"torrents":{torrents}}}' if torrents else text
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is told, and what the client then knows of labels and the server."""
+
+    told: dict[str, Any]
+    labels: dict[str, Any]
+    state: dict[str, Any]
+
+
+def _point(session: ClientSession, rid: int) -> SyncPoint | None:
+    if rid <= 0 or not changes.are_kept():
+        return None
+    oldest = max(time.time() - changes.VALID_SECONDS, _STARTED)
+    # The newest: the numbers go round.
+    return SyncPoint.objects.filter(session=session, rid=rid, at__gte=oldest).last()
+
+
+def _remember(session: ClientSession, point: SyncPoint) -> int:
+    """Keep what was answered under a number of its own; returns that."""
+    table = ClientSession._meta.db_table
+    with connection.cursor() as cursor:
+        # One statement, so two answers at once never get the same number.
+        cursor.execute(
+            f"UPDATE {table} SET last_rid = last_rid %% {RID_WRAPS_AT} + 1 "  # noqa: S608
+            "WHERE id = %s RETURNING last_rid",
+            [session.pk],
+        )
+        row = cursor.fetchone()
+    if row is None:  # it was ended in this very moment
+        return 1
+    point.session, point.rid = session, row[0]
+    if point.rid % REMEMBERED == 1:
+        kept = session.points.order_by("-id").values_list("pk", flat=True)[: REMEMBERED - 1]
+        session.points.exclude(pk__in=list(kept)).delete()
+    point.save(force_insert=True)
+    return point.rid
+
+
+def _whole(now: float) -> tuple[Answer, str]:
+    """Everything, the torrents as text. Empty maps and lists are there too: clients written for 4.x expect them."""
+    found = rows.fetch_values()
+    unfinished = [rows.of(values) for values in found if values[_STATUS] != _COMPLETED]
+    places = order.ranks(sorted(place for row in unfinished if (place := order.place_of(row))))
+    labels, state = _labels(), server.state(speed=server.speed(unfinished, now))
+    trackers = {
+        serializers.tracker_url(values[_SITE], values[_HASH]): [values[_HASH]] for values in found
+    }
+    told = {**labels, "full_update": True, "server_state": state, "trackers": trackers}
+    return Answer(told, labels, state), rendering.by_hash(found, places, now)
+
+
+def _labels() -> dict[str, Any]:
+    return {
+        "categories": serializers.categories(category_cases.folders()),
+        "tags": tags.names(),
+    }
+
+
+def _difference(point: SyncPoint, found: Changes, now: float) -> Answer:
+    """What a client with this point has not been told. Empty parts are left out."""
+    ids = set(found.jobs) | set(found.tasks)
+    # Of what runs, the times change without anybody writing them.
+    current = rows.fetch_some(ids, _RUNNING)
+    before = {job_id: _before(job_id, found, current) for job_id in ids}
+    data: dict[str, Any] = {}
+    _put_torrents(data, before, current, point.at, now)
+    if found.reorders:
+        _put_places(data, before, current)
+    labels = point.labels
+    if found.labels or _moved_between_categories(before, current):
+        labels = _labels()
+        _put_labels(data, point.labels, labels)
+    speed = server.speed(current.values(), now)
+    state = {**point.state, **server.moving_parts(speed)}
+    if found.settings:
+        state = server.state(speed=speed)
+    changed = {key: value for key, value in state.items() if point.state.get(key) != value}
+    if changed:
+        data["server_state"] = changed
+    return Answer(data, labels, state)
+
+
+def _before(job_id: int, found: Changes, current: Mapping[int, Row]) -> Row | None:
+    """A job as the client was told of it; None when it was not there."""
+    here = current.get(job_id)
+    if job_id in found.jobs:
+        old = found.jobs[job_id]
+        if old is None:
+            return None
+        row = Row.before(old)
+        if here is not None:
+            row.task_as_of(here)
+    elif here is not None:
+        row = copy.copy(here)
+    else:
+        return None
+    if job_id in found.tasks:
+        row.task_before(found.tasks[job_id])
+    return row
+
+
+def _put_torrents(
+    data: dict[str, Any],
+    before: Mapping[int, Row | None],
+    current: Mapping[int, Row],
+    then: float,
+    now: float,
+) -> None:
+    # By hash: one that was deleted and added again is the same torrent to a client.
+    old: dict[str, dict[str, Any]] = {}
+    new: dict[str, dict[str, Any]] = {}
+    for job_id in before.keys() | current.keys():
+        was, here = before.get(job_id, current.get(job_id)), current.get(job_id)
+        if was is not None and was.removed_at is None:
+            old[was.infohash] = serializers.info(was, now=then, priority=0)
+        if here is not None and here.removed_at is None:
+            new[here.infohash] = serializers.info(here, now=now, priority=0)
+    torrents: dict[str, dict[str, Any]] = {}
+    for infohash, item in new.items():
+        known = old.get(infohash, {})
+        changed = {key: value for key, value in item.items() if known.get(key, ...) != value}
+        changed.pop("hash", None)
+        if changed:
+            torrents[infohash] = changed
+    _put(data, "torrents", torrents, [infohash for infohash in old if infohash not in new])
+    were = {item["tracker"]: infohash for infohash, item in old.items()}
+    are = {item["tracker"]: infohash for infohash, item in new.items()}
+    _put(
+        data,
+        "trackers",
+        {tracker: [infohash] for tracker, infohash in are.items() if tracker not in were},
+        [tracker for tracker in were if tracker not in are],
+    )
+
+
+def _put_places(
+    data: dict[str, Any], before: Mapping[int, Row | None], current: Mapping[int, Row]
+) -> None:
+    """When one comes or goes, all behind it have another place."""
+    now = order.read()
+    then = [place for place in now if place.pk not in before]
+    then += [place for row in before.values() if (place := order.place_of(row))]
+    new, known = _numbers(now), _numbers(sorted(then))
+    torrents = data.setdefault("torrents", {})
+    for infohash, number in new.items():
+        if known.get(infohash) != number:
+            torrents.setdefault(infohash, {})["priority"] = number
+    here = {row.infohash for row in current.values() if row.removed_at is None}
+    for infohash in (known.keys() - new.keys()) & here:
+        torrents.setdefault(infohash, {})["priority"] = 0
+    if not torrents:
+        del data["torrents"]
+
+
+def _numbers(places: list[Place]) -> dict[str, int]:
+    return {place.infohash: number for number, place in enumerate(places, 1)}
+
+
+def _moved_between_categories(before: Mapping[int, Row | None], current: Mapping[int, Row]) -> bool:
+    """Whether a category may be there that nobody made, or be gone, since jobs lie in it or do so no longer."""
+    counts: defaultdict[str, int] = defaultdict(int)
+    for job_id, was in before.items():
+        here = current.get(job_id)
+        if was is not None and was.removed_at is None:
+            counts[was.category] -= 1
+        if here is not None and here.removed_at is None:
+            counts[here.category] += 1
+    return any(count for category, count in counts.items() if category)
+
+
+def _put_labels(data: dict[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    known: Mapping[str, Mapping[str, Any]] = old["categories"]
+    changed = {}
+    for name, category in new["categories"].items():
+        had = known.get(name, {})
+        if difference := {key: value for key, value in category.items() if had.get(key) != value}:
+            changed[name] = difference
+    _put(data, "categories", changed, [name for name in known if name not in new["categories"]])
+    had_tags, tags_now = set(old["tags"]), set(new["tags"])
+    _put(data, "tags", sorted(tags_now - had_tags), sorted(had_tags - tags_now))
+
+
+def _put(data: dict[str, Any], name: str, changed: Any, gone: list[str]) -> None:
+    if changed:
+        data[name] = changed
+    if gone:
+        data[f"{name}_removed"] = gone
+
+
+def forget_old(now: float) -> None:
+    """Delete what no client can refer to any more."""
+    SyncPoint.objects.filter(at__lt=now - changes.VALID_SECONDS).delete()

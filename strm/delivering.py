@@ -1,0 +1,158 @@
+"""Jobs of mode «strm»: instead of the video, a file of one line that plays it, under the name that was grabbed.
+
+Host after host is tried as for a download, and what is found has to play: an episode that is dead fails with each
+host's reason. `STRM_PROXY_MODE=direct` writes the host's own address, which ends some day; `proxy` writes a link of ours.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial as bound
+from typing import Final
+
+from django.conf import settings
+from django.utils import timezone
+
+from anibridge.lib.errors import AniBridgeError, Cancelled
+from anibridge.lib.text import shorten
+from catalogue.availability import in_preferred_order
+from catalogue.errors import NotFound, RateLimited, SiteUnavailable, UnknownSite
+from catalogue.fetching import SiteClient, client_for
+from catalogue.models import Site
+from catalogue.releases import BARE_SITES, STRM_MARKER, Identity
+from downloads import files, transitions
+from downloads.engines.base import Fetched, Outcome, Run
+from downloads.engines.episode import episodes
+from downloads.errors import AllHostsFailed, DiskFull
+from downloads.models import Job
+from strm import expiry, headers, links, probing, resolving, sources
+from strm.sources import Found
+
+logger = logging.getLogger(__name__)
+
+MODE: Final = "strm"
+LONGEST: Final = 8_000
+"""Characters of an address that players still take."""
+
+
+class NotWritable(AniBridgeError):
+    """The address of a stream does not fit into a .strm file."""
+
+
+def deliver(run: Run) -> Outcome:
+    """Write the job's file, or one for each episode of its season; what a season lacks is in `missing`.
+
+    Raises Misconfigured where links of ours are wanted and nobody said where players reach us; AllHostsFailed,
+    NotFound, and SiteError for a site that may answer later.
+    """
+    job = run.job
+    base = links.base_url() if settings.STRM_PROXY_MODE == "proxy" else ""
+    client = None if job.source_site in BARE_SITES else _client(job)
+    wanted = [job.episode] if client is None else episodes(job, client)
+    run.parts = len(wanted)
+    outcome = Outcome()
+    for part, number in enumerate(wanted):
+        run.part = part
+        try:
+            fetched = run.finished(number) or _deliver(run, client, number, base)
+        except (AllHostsFailed, NotFound) as error:
+            if job.episode is not None or client is None:
+                raise
+            outcome.missing.append(f"E{number:02}: {error}")
+            continue
+        outcome.files.append(fetched)
+        run.fetched_bytes += fetched.size_bytes
+        run.progress(0, None)
+    return outcome
+
+
+def _client(job: Job) -> SiteClient:
+    site = Site.objects.filter(pk=job.source_site).first()
+    if site is None:
+        raise UnknownSite(f"there is no site «{job.source_site}»")
+    return client_for(site)
+
+
+def _deliver(run: Run, client: SiteClient | None, number: int | None, base: str) -> Fetched:
+    """Find a stream that plays, and write it down."""
+    job = run.job
+    identity = Identity(job.source_site, job.slug, job.season, number, job.language)
+    found = _playing(run, client, identity)
+    resolving.learnt(identity, found, provider=job.provider)
+    if base:
+        line = links.stream_url(identity, provider=job.provider, base_url=base)
+    else:
+        line = found.url
+        transitions.note(job.pk, run.token, _about(found))
+    run.write(host=found.provider)
+    folder = files.partial_folder(job.pk)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{'file' if number is None else f'E{number:05}'}.strm.part"
+    partial.write_text(f"{line}\n", encoding="utf-8", newline="\n")
+    return run.place(partial, episode=number, suffix=".strm", rename=_without_marker)
+
+
+def _without_marker(job: Job) -> str:
+    """The file goes by the release's name: the marker is the indexer's, and no parser of names knows it."""
+    return job.name.removesuffix(STRM_MARKER) or job.name
+
+
+def _about(found: Found) -> str:
+    """What the owner of a direct link should know about it."""
+    ends = expiry.learned(found.url, timezone.now())
+    when = f"it ends at {ends:%Y-%m-%d %H:%M} UTC" if ends else "it does not say when it ends"
+    told = f"direct link of {found.provider}: {when}"
+    if headers.from_resolver(found.headers).keys() & {"Referer", "Cookie", "Origin"}:
+        told += "; its host wants headers that players do not send (STRM_PROXY_MODE=proxy does)"
+    return told
+
+
+def _playing(run: Run, client: SiteClient | None, identity: Identity) -> Found:
+    """The first host whose stream plays. Raises AllHostsFailed naming each reason; what the site itself raises."""
+    failures: list[str] = []
+    outage: SiteUnavailable | None = None
+    for name, find in _hosts(run.job, client, identity):
+        run.check()
+        try:
+            found = find()
+            _require_line(found.url)
+            probing.verify(found, headers.from_resolver(found.headers))
+        except (Cancelled, DiskFull, RateLimited):
+            raise
+        except AniBridgeError as error:
+            if isinstance(error, SiteUnavailable):
+                outage = error
+            logger.info("job %s: %s: %s", run.job.pk, name, error)
+            failures.append(f"{name}: {shorten(str(error))}")
+            transitions.note(run.job.pk, run.token, failures[-1])
+        else:
+            return found
+    if outage is not None:
+        raise outage
+    raise AllHostsFailed("no host has a stream. " + "; ".join(failures))
+
+
+def _hosts(
+    job: Job, client: SiteClient | None, identity: Identity
+) -> Iterator[tuple[str, Callable[[], Found]]]:
+    """Names of hosts, and what finds the stream there; in the order of preference. Raises AllHostsFailed for none."""
+    if client is None:
+        yield job.source_site, bound(sources.find, identity, job.provider, ())
+        return
+    assert identity.episode is not None
+    page = client.episode(identity.slug, identity.season, identity.episode)
+    offered = sorted({link.language for link in page.links})
+    if job.language not in offered:
+        raise AllHostsFailed(
+            f"the episode is not offered in {job.language}"
+            + (f", only in {', '.join(offered)}" if offered else ": nothing was uploaded yet")
+        )
+    links_in = [link for link in page.links if link.language == job.language]
+    for link in in_preferred_order(links_in, prefer=job.provider):
+        yield link.host, bound(sources.at, client, link)
+
+
+def _require_line(url: str) -> None:
+    """A file of one line holds one address, and nothing that a player could take for another."""
+    plain = url.isprintable() and " " not in url and url.startswith(("http://", "https://"))
+    if not plain or len(url) > LONGEST:
+        raise NotWritable("its address does not fit into a .strm file")

@@ -1,0 +1,233 @@
+"""HLS playlists, line by line: every address becomes a link of ours, everything else stays as it came.
+
+Written out by hand, since the parsing libraries make a playlist anew and lose what they do not know: tags, comments,
+variables, the order of tags (measured with m3u8 6.0). RFC 8216bis names the tags that hold addresses; an attribute of
+any other tag whose name ends in URI is taken for one as well. What is no http(s) address is refused, except where
+a player would not fetch it: `data:`, and the `skd:` and `urn:` of keys.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+from strm.errors import BadManifest
+from strm.links import Kind
+
+MAX_LINE: Final = 16 * 1024
+MAX_ENTRIES: Final = 20_000
+"""Addresses in one playlist: eleven hours in segments of two seconds."""
+MAX_VARIABLES: Final = 100
+
+Variables = tuple[tuple[str, str], ...]
+Link = Callable[[str, Kind, Variables], str]
+"""Makes a link of an absolute address; the variables are those that the playlist behind it may import."""
+
+_ATTRIBUTES: dict[str, dict[str, Kind]] = {
+    "EXT-X-KEY": {"URI": Kind.KEY},
+    "EXT-X-SESSION-KEY": {"URI": Kind.KEY},
+    "EXT-X-MAP": {"URI": Kind.MEDIA},
+    "EXT-X-PART": {"URI": Kind.MEDIA},
+    "EXT-X-PRELOAD-HINT": {"URI": Kind.MEDIA},
+    "EXT-X-MEDIA": {"URI": Kind.PLAYLIST},
+    "EXT-X-I-FRAME-STREAM-INF": {"URI": Kind.PLAYLIST},
+    "EXT-X-IMAGE-STREAM-INF": {"URI": Kind.PLAYLIST},
+    "EXT-X-RENDITION-REPORT": {"URI": Kind.PLAYLIST},
+    "EXT-X-SESSION-DATA": {"URI": Kind.DATA},
+    "EXT-X-CONTENT-STEERING": {"SERVER-URI": Kind.STEERING},
+    "EXT-X-DATERANGE": {"X-ASSET-URI": Kind.PLAYLIST, "X-ASSET-LIST": Kind.ASSETS},
+}
+_BARE = re.compile(r"(EXT-X-[A-Z-]*PREFETCH):(.*)")
+"""Tags of low-latency dialects whose whole value is an address."""
+_NEXT = re.compile(r",[ \t]*[A-Z0-9][A-Z0-9-]*=")
+_NAME = re.compile(r"[ \t,]*([A-Za-z0-9][A-Za-z0-9-]*)[ \t]*=[ \t]*")
+_REFERENCE = re.compile(r"\{\$([A-Za-z0-9_-]{1,100})\}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_INLINE = {
+    Kind.KEY: ("data", "skd", "urn"),
+    Kind.MEDIA: ("data",),
+    Kind.DATA: ("data",),
+}
+_SHAPED = ("#EXTINF:", "#EXT-X-STREAM-INF:", "#EXT-X-BYTERANGE:")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One `NAME=value` of a tag; `start` and `end` are where the value stands, quotation marks included."""
+
+    name: str
+    value: str
+    start: int
+    end: int
+
+
+def attributes(text: str) -> Iterator[Attribute]:
+    """The attributes of a tag. A value without quotation marks ends before the next `,NAME=`, not at a comma."""
+    place = 0
+    while match := _NAME.match(text, place):
+        start = match.end()
+        if text[start : start + 1] == '"':
+            close = text.find('"', start + 1)
+            end = len(text) if close < 0 else close + 1
+            value = text[start + 1 :] if close < 0 else text[start + 1 : close]
+        else:
+            following = _NEXT.search(text, start)
+            end = following.start() if following else len(text)
+            value = text[start:end].strip()
+        yield Attribute(match[1], value, start, end)
+        place = text.find(",", end)
+        if place < 0:
+            return
+
+
+def is_playlist(text: str) -> bool:
+    """Whether this is an HLS playlist at all."""
+    return text.removeprefix("\ufeff").lstrip(" \t\r\n").startswith("#EXTM3U")
+
+
+def is_master(text: str) -> bool:
+    """Whether this playlist lists playlists."""
+    return re.search(r"^[ \t]*#EXT-X-(?:STREAM-INF|I-FRAME-STREAM-INF):", text, re.M) is not None
+
+
+def is_live(text: str) -> bool:
+    """Whether this playlist may say something else tomorrow."""
+    ended = re.search(r"^[ \t]*#EXT-X-(?:ENDLIST|PLAYLIST-TYPE:[ \t]*VOD)", text, re.M)
+    return ended is None and not is_master(text)
+
+
+def shape(text: str) -> int:
+    """A checksum of what a playlist is apart from its addresses: the same film under new addresses has the same."""
+    kept = [line.strip() for line in text.split("\n") if line.lstrip().startswith(_SHAPED)]
+    return zlib.crc32("\n".join(kept).encode("utf-8", "surrogateescape")) or 1
+
+
+def defined(text: str, base: str, imported: Mapping[str, str]) -> dict[str, str]:
+    """The playlist's variables (EXT-X-DEFINE). Raises BadManifest for one that nobody has given a value."""
+    found: dict[str, str] = {}
+    for match in re.finditer(r"^[ \t]*#EXT-X-DEFINE:(.*)$", text, re.M):
+        said = {one.name: one.value for one in attributes(match[1].strip())}
+        if "NAME" in said:
+            found[said["NAME"]] = _substituted(said.get("VALUE", ""), found)
+        elif "IMPORT" in said:
+            if said["IMPORT"] not in imported:
+                raise BadManifest("the playlist imports a variable that nobody has defined")
+            found[said["IMPORT"]] = imported[said["IMPORT"]]
+        elif "QUERYPARAM" in said:
+            found[said["QUERYPARAM"]] = _parameter(base, said["QUERYPARAM"])
+        if len(found) > MAX_VARIABLES:
+            raise BadManifest("the playlist defines too many variables")
+    if any(_CONTROL.search(value) for value in found.values()):
+        # It would come out as lines of its own.
+        raise BadManifest("a variable of the playlist holds control characters")
+    return found
+
+
+def _parameter(base: str, name: str) -> str:
+    for key, value in parse_qsl(urlsplit(base).query, keep_blank_values=True, max_num_fields=100):
+        if key == name:
+            return value
+    raise BadManifest("the playlist wants a parameter that its address does not have")
+
+
+def _substituted(text: str, variables: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in variables:
+            raise BadManifest("the playlist uses a variable that nobody has defined")
+        return variables[match[1]]
+
+    return _REFERENCE.sub(value, text)
+
+
+@dataclass
+class _Rewriter:
+    base: str
+    link: Link
+    variables: dict[str, str]
+    uses_variables: bool
+    master: bool
+    entries: int = 0
+    expect_playlist: bool = field(default=False)
+
+    def line(self, line: str) -> str:
+        if len(line) > MAX_LINE:
+            raise BadManifest("a line of the playlist is too long")
+        text = line.strip()
+        if not text:
+            return line
+        if text.startswith("#EXT"):
+            return self._tag(line, text)
+        if text.startswith("#"):
+            return line
+        kind = Kind.PLAYLIST if self.expect_playlist or self.master else Kind.MEDIA
+        self.expect_playlist = False
+        return line.replace(text, self._linked(text, kind), 1)
+
+    def _tag(self, line: str, text: str) -> str:
+        name, _, rest = text[1:].partition(":")
+        if name == "EXT-X-STREAM-INF":
+            self.expect_playlist = True
+        if bare := _BARE.fullmatch(text[1:]):
+            return line.replace(text, f"#{bare[1]}:{self._linked(bare[2].strip(), Kind.MEDIA)}", 1)
+        if not name.startswith("EXT-X-") or "=" not in rest:
+            return line
+        if name == "EXT-X-DEFINE":
+            return line.replace(text, self._definition(text, rest), 1)
+        known = _ATTRIBUTES.get(name, {})
+        pieces, done = [], 0
+        for one in attributes(rest):
+            if name in _ATTRIBUTES:
+                kind = known.get(one.name)
+            else:
+                kind = Kind.MEDIA if one.name.upper().endswith("URI") else None
+            if kind is None or not one.value:
+                continue
+            pieces += [rest[done : one.start], f'"{self._linked(one.value, kind)}"']
+            done = one.end
+        if not pieces:
+            return line
+        return line.replace(text, f"#{name}:{''.join(pieces)}{rest[done:]}", 1)
+
+    def _definition(self, text: str, rest: str) -> str:
+        """The address of the playlist is another one now, so its parameters are written out."""
+        for one in attributes(rest):
+            if one.name == "QUERYPARAM":
+                value = self.variables[one.value].replace('"', "%22")
+                return f'#EXT-X-DEFINE:NAME="{one.value}",VALUE="{value}"'
+        return text
+
+    def _linked(self, address: str, kind: Kind) -> str:
+        self.entries += 1
+        if self.entries > MAX_ENTRIES:
+            raise BadManifest(f"the playlist has more than {MAX_ENTRIES} entries")
+        if self.uses_variables:
+            address = _substituted(address, self.variables)
+        try:
+            target = urljoin(self.base, address)
+            scheme = urlsplit(target).scheme
+        except ValueError:
+            raise BadManifest("an address in the playlist is malformed") from None
+        if scheme in ("http", "https"):
+            shared = tuple(self.variables.items()) if kind is Kind.PLAYLIST else ()
+            return self.link(target, kind, shared if self.master else ())
+        if scheme in _INLINE.get(kind, ()) and '"' not in address:
+            return address
+        raise BadManifest("the playlist names an address that is neither http nor https")
+
+
+def rewrite(text: str, base: str, link: Link, *, imported: Mapping[str, str] | None = None) -> str:
+    """The playlist from `base` with every address replaced by what `link` makes of it. Raises BadManifest."""
+    text = text.removeprefix("\ufeff")
+    if not is_playlist(text):
+        raise BadManifest("the playlist does not begin with #EXTM3U")
+    variables = defined(text, base, imported or {})
+    rewriter = _Rewriter(
+        base=base,
+        link=link,
+        variables=variables,
+        uses_variables=bool(variables),
+        master=is_master(text),
+    )
+    return "\n".join(rewriter.line(line) for line in text.split("\n"))

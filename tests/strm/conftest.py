@@ -1,0 +1,77 @@
+"""A host to play from, a player, and a source that says where the videos are."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from catalogue.errors import NoStream
+from catalogue.releases import Identity
+from strm import links, sources, streams
+from strm.limits import Slots
+from strm.models import StreamKind
+from strm.sources import Found
+from tests.strm import host as hosts
+from tests.strm.host import Host
+from tests.strm.player import Player
+
+
+@dataclass
+class Source:
+    """Where each title is: a list of streams in the order of their hosts, or something that makes it."""
+
+    titles: dict[str, Any] = field(default_factory=dict)
+    looked: list[str] = field(default_factory=list)
+
+    def offer(self, slug: str, *found: Found) -> str:
+        """A title; returns its signed link."""
+        self.titles[slug] = list(found)
+        return self.link(slug)
+
+    def link(self, slug: str, **options: Any) -> str:
+        return links.stream_url(identity(slug), base_url=Player.base, **options)
+
+    def find(self, identity: Identity, provider: str, gone: Collection[str]) -> Found:
+        self.looked.append(identity.slug)
+        offered = self.titles.get(identity.slug, [])
+        found = offered() if callable(offered) else offered
+        for one in found:
+            if one.provider.casefold() not in gone:
+                return one
+        raise NoStream("no host has a stream (none is left)")
+
+
+def identity(slug: str) -> Identity:
+    return Identity("link", slug, 0, None, "")
+
+
+def stream(url: str, provider: str = "VOE", kind: str = "file", **headers: str) -> Found:
+    """A stream as a resolver finds it."""
+    return Found(url, provider, StreamKind(kind), headers)
+
+
+@pytest.fixture
+def host(settings: Any) -> Iterator[Host]:
+    with hosts.running() as running:
+        settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [running.place]
+        yield running
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> Source:
+    found = Source()
+    monkeypatch.setitem(sources.SOURCES, "link", found.find)
+    return found
+
+
+@pytest.fixture
+def player(
+    transactional_db: None, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Player]:
+    slots = Slots(tmp_path / "streams")
+    monkeypatch.setattr(streams, "_slots", [slots])
+    running = Player()
+    yield running
+    running.close()
+    slots.close()
