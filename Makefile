@@ -47,10 +47,11 @@ format: $(VENV)/.development  ## let ruff put the code in order
 bench: $(VENV)/.development  ## measure against the references in bench/
 	$(BIN)/python -m bench.resolver
 	$(BIN)/python -m bench.download
+	$(BIN)/python -m bench.strm
 
 services:        ## Debian packages that the service tests use (as root)
 	apt-get update -q
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server postgresql ffmpeg qbittorrent-nox
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server postgresql ffmpeg qbittorrent-nox mpv
 
 lock: $(VENV)/.development  ## pin the newest versions of what requirements*.in name
 	$(BIN)/uv pip compile -q --universal --upgrade --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt

@@ -19,7 +19,7 @@ from django.conf import settings
 
 from catalogue.index import current
 from downloads.events import all_events, download_events, job_events
-from strm import streams
+from strm import remuxed, streams
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -70,6 +70,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             # Built now and off the request path, so that the first search of a process is not the slow one.
             warm = asyncio.get_running_loop().run_in_executor(None, _warm_up)
             warm.add_done_callback(lambda done: done.exception())
+            streams.announce()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await streams.shutdown()
@@ -81,6 +82,7 @@ def _warm_up() -> None:
     from django.db import connection
 
     try:
+        remuxed.sweep()
         current.get()
     finally:
         connection.close()

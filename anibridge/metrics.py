@@ -60,18 +60,18 @@ def _jobs() -> Iterable[Metric]:
     speed = GaugeMetricFamily(
         "anibridge_download_speed_bytes_per_second", "Speed of all running downloads together."
     )
-    rows = {
-        row["status"]: row
+    rows: dict[str, dict[str, Any]] = {
+        row["status"]: dict(row)
         for row in Job.objects.present()
         .order_by()
         .values("status")
         .annotate(count=Count("pk"), bytes=Sum("downloaded_bytes"), speed=Sum("speed"))
     }
     for status in JobStatus.values:
-        row: dict[str, Any] = rows.get(status, {})
+        row = rows.get(status, {})
         count.add_metric([status], row.get("count", 0))
         fetched.add_metric([status], row.get("bytes") or 0)
-    running: dict[str, Any] = rows.get(JobStatus.DOWNLOADING, {})
+    running = rows.get(JobStatus.DOWNLOADING, {})
     speed.add_metric([], running.get("speed") or 0)
     return count, fetched, speed
 

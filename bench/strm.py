@@ -57,7 +57,12 @@ class Proxy:
     name: str
     port: int
     paths: dict[str, str]
-    pids: tuple[int, ...]
+    master: int
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Its processes at this moment."""
+        return (self.master, *children(self.master))
 
 
 def free_port() -> int:
@@ -304,7 +309,8 @@ def main() -> None:
         fill(options.fill)
         return
     if not shutil.which("nginx"):
-        raise SystemExit("nginx is not installed: apt-get install nginx-light")
+        print("bench.strm needs nginx to compare with: apt-get install nginx-light")  # noqa: T201
+        return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="anibridge-bench-")))
         folder.chmod(0o755)
@@ -314,7 +320,7 @@ def main() -> None:
         port, _ = stack.enter_context(nginx(folder, "host", f"root {folder};"))
         origin = f"upstream origin {{ server 127.0.0.1:{port}; keepalive 256; }}"
         passing, master = stack.enter_context(nginx(folder, "pass", FORWARD.format(), origin))
-        reference = Proxy("nginx", passing, {"big": "/big.mp4"}, (master, *children(master)))
+        reference = Proxy("nginx", passing, {"big": "/big.mp4"}, master)
         ours, api = stack.enter_context(anibridge(f"127.0.0.1:{port}", folder))
         told = f"{os.cpu_count()} cores for host, proxies and players; load {os.getloadavg()[0]:.1f} before"
         print(told)  # noqa: T201
@@ -340,7 +346,7 @@ def anibridge(host: str, folder: Path) -> Iterator[tuple[Proxy, Any]]:
     link = links.stream_url(Identity("link", "big", 0, None, ""), base_url="")
     with served(["-m", "bench.strm", "--fill", host]) as here:
         master = listening(here.port)
-        proxy = Proxy("anibridge", here.port, {"big": link}, (master, *children(master)))
+        proxy = Proxy("anibridge", here.port, {"big": link}, master)
         ask = Ask("sites", ["/api/v1/sites"], headers={"X-Api-Key": here.api_key})
         yield proxy, lambda: measure(here.port, ask, clients=2, seconds=8)
 

@@ -154,7 +154,7 @@ class DownloadViewSet(GenericViewSet[Job]):
     def handle_exception(self, exc: Exception) -> Response:
         answer = super().handle_exception(as_answer(exc))
         # Django logs every 5xx as an error of ours; this one is an answer.
-        answer._has_been_logged = isinstance(exc, NotHere)
+        answer._has_been_logged = isinstance(exc, NotHere)  # type: ignore[attr-defined]
         return answer
 
     @extend_schema(

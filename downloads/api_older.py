@@ -115,7 +115,7 @@ class OlderView(APIView):
         answer = super().handle_exception(as_answer(exc))
         if isinstance(exc, Unprocessable) and exc.fields:
             answer.data["fields"] = exc.fields
-        answer._has_been_logged = isinstance(exc, NotHere)
+        answer._has_been_logged = isinstance(exc, NotHere)  # type: ignore[attr-defined]
         return answer
 
 

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 from django.conf import settings
 
+from anibridge.lib import watch
 from downloads.errors import OutsideRoot, StillWritten
 from downloads.naming import safe_part
 
@@ -115,14 +117,15 @@ def partial_folder(job_id: int) -> Path:
 
 
 @contextmanager
-def own_partial(job_id: int) -> Iterator[Path]:
+def own_partial(job_id: int, *, patience: float = 0.0) -> Iterator[Path]:
     """The folder of a job's unfinished files, which nobody else writes to meanwhile.
 
     A claim may pass to another worker while the first one still lives, and two writers would spoil the bytes. The
-    lock ends with its process, however that ends. Raises StillWritten while another one has it.
+    lock ends with its process, however that ends. Raises StillWritten when another one has it for longer than
+    `patience` seconds.
     """
     folder = partial_folder(job_id)
-    with _locked(folder / LOCK):
+    with _locked(folder / LOCK, patience):
         try:
             yield folder
         finally:
@@ -132,18 +135,28 @@ def own_partial(job_id: int) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, patience: float) -> Iterator[None]:
+    until = monotonic() + patience
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise StillWritten("its former worker is still writing to its file") from None
-            if _is_at(lock.fileno(), path):
-                yield
-                return
-        # Whoever had it has just removed the folder: this lock keeps nobody out.
+            if _taken(lock.fileno()):
+                # Else whoever had it has just removed the folder, and this lock keeps nobody out.
+                if _is_at(lock.fileno(), path):
+                    yield
+                    return
+                continue
+        if monotonic() >= until:
+            raise StillWritten("its former worker is still writing to its file")
+        watch.pause(0.1)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

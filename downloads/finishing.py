@@ -22,9 +22,11 @@ def finish(
     *,
     replace: bool = False,
     may_copy: bool = True,
+    is_settled: bool = False,
     notes: Path | None = None,
 ) -> Path:
-    """Move a finished file to `final` below a configured root, flushed first; returns where it really lies.
+    """Move a finished file to `final` below a configured root, flushed first unless it is settled for long; returns where
+    it really lies.
 
     Raises NameTaken when a file is there already, unless it may be replaced; OutsideRoot; DiskFull and OSError when
     it cannot be copied to another file system, NotARename when it would have to be and may not. `partial` is gone
@@ -32,6 +34,8 @@ def finish(
     """
     final = files.entry(final)
     with files.opened_folder(final.parent) as folder:
+        if not is_settled:
+            _flush(partial)
         if not _is_named(partial, final, folder, replace=replace):
             if not may_copy:
                 raise NotARename(f"{final} is on another file system than {partial}")
@@ -44,7 +48,6 @@ def _is_named(partial: Path, final: Path, folder: int, *, replace: bool) -> bool
     """Whether a new name was all that it took. Two mounts of one file system look like one until they are tried."""
     if os.fstat(folder).st_dev != partial.stat().st_dev:
         return False
-    _flush(partial)
     try:
         _name(partial, None, final, folder, replace=replace)
     except OSError as error:

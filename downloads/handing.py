@@ -173,6 +173,8 @@ def _item(downloader: Downloader, job: Job, ids: tuple[str, ...]) -> Item:
         category=job.category,
         ids=ids,
         torrent=content,
+        subfolder=job.subfolder,
+        rate_limit=job.rate_limit,
     )
 
 

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -153,6 +153,11 @@ class Watch:
         self._known: dict[int, Change] = {}
         self._flooded = False
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it knows how things stand."""
+        return self._mark is not None
+
     def look(self, ids: Collection[int] = ()) -> Looked:
         """What changed since the last look; the first one only learns how things stand. `ids` are looked at anyway."""
         mark, last = Mark.now(), self._mark
@@ -247,7 +252,7 @@ class Hub:
             listener.news.set()
 
     async def _run(self) -> None:
-        watch, loop = Watch(), asyncio.get_running_loop()
+        watch, loop, late = Watch(), asyncio.get_running_loop(), False
         while True:
             began = loop.time()
             ids = {one.job_id for one in self.listeners if one.job_id is not None}
@@ -255,7 +260,10 @@ class Hub:
                 looked = await in_thread(watch.look, ids)
             except DatabaseError as error:
                 logger.warning("live progress pauses: %s", error)
+                late = late or not watch.has_begun
             else:
+                if late:  # nobody knows what happened before the first look that succeeded
+                    looked, late = replace(looked, reset=True), False
                 for listener in self.listeners:
                     listener.offer(looked)
             self._begun.set()

@@ -76,7 +76,7 @@ def _bring_file(job: Job, row: JobFile, *, notes: Path, may_copy: bool) -> None:
             if targets.is_taken(job, final):
                 continue
             try:
-                finishing.finish(old, final, may_copy=may_copy, notes=notes)
+                finishing.finish(old, final, may_copy=may_copy, is_settled=True, notes=notes)
             except NameTaken:
                 continue
         _note(job, row, final, name)

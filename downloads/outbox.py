@@ -17,7 +17,6 @@ from django.db.models import F
 from django.utils import timezone
 
 from downloads import dispatch, transitions
-from downloads.errors import IllegalTransition
 from downloads.models import Downloader, Errand, ErrandAction, Job, JobStatus
 
 logger = logging.getLogger(__name__)
@@ -135,12 +134,6 @@ def lease(errand: Errand) -> bool:
     return bool(won)
 
 
-def still_ours(errand: Errand) -> bool:
-    """Whether the lease holds long enough to say something now."""
-    left = (errand.leased_until or timezone.now()) - timezone.now()
-    return left > LEASE / 2 and Errand.objects.filter(pk=errand.pk, token=errand.token).exists()
-
-
 def done(errand: Errand) -> bool:
     """The errand is over; False when it was no longer ours."""
     return bool(Errand.objects.filter(pk=errand.pk, token=errand.token).delete()[0])
@@ -220,13 +213,3 @@ def abandoned(errand: Errand) -> bool:
         return False
     post(errand.downloader_id, errand.remote_id, A.CANCEL)
     return True
-
-
-def let_go(job_id: int, *, reason: str) -> None:
-    """Back to the queue without a downloader, since the one that had it has lost it."""
-    try:
-        transitions.move(
-            job_id, S.QUEUED, reason=reason, downloader=None, remote_id="", misses=0, polled_at=None
-        )
-    except IllegalTransition as error:
-        logger.info("job %s: %s", job_id, error)

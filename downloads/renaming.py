@@ -93,7 +93,7 @@ def _rename_one(job: Job, row: JobFile, target: Path, shown: str) -> None:
     if old.is_symlink() or not old.is_file():
         raise BadRename(f"No such file: '{old.name}'.")
     try:
-        final = finishing.finish(old, target, may_copy=False)
+        final = finishing.finish(old, target, may_copy=False, is_settled=True)
     except NameTaken:
         raise BadRename(f"The file already exists: '{shown}'.") from None
     except (NotARename, OutsideRoot) as error:

@@ -11,7 +11,7 @@ from anibridge.lib.transfer import LONGEST_PATIENCE, Busy
 from catalogue.errors import RateLimited
 from downloads import deliveries, files, space, transitions
 from downloads.detection import DownloadType
-from downloads.engines import episode
+from downloads.engines import episode, targets
 from downloads.engines import http as plain
 from downloads.engines.base import Outcome, Run, drop_unwanted
 from downloads.errors import (
@@ -35,6 +35,8 @@ DEFER_SECONDS = (10.0, 60.0, 300.0)
 MAX_WAITS = 48
 """How often a server may ask for patience before it is given up."""
 SLOT_SECONDS = 5.0
+PATIENCE = 5.0
+"""Seconds that a former worker may take to let go of the file: it notices within one or two."""
 ENOUGH_TO_COUNT = 1 << 20
 """Bytes of one run that show that the other side does deliver."""
 
@@ -47,7 +49,8 @@ def execute(job_id: int, token: int) -> None:
     """
     run = Run(Job.objects.get(pk=job_id), token)
     try:
-        with files.own_partial(job_id), http.cancellation(run.check):
+        targets.check(run.job)
+        with http.cancellation(run.check), files.own_partial(job_id, patience=PATIENCE):
             outcome = _carry(run)
         _finish(run, outcome)
     except Cancelled:

@@ -6,6 +6,7 @@ worker fetches it. A message is a nudge as everywhere: the sweeper finds what wa
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +22,27 @@ from downloads.models import Downloader, Job, JobFile, JobStatus, Layout
 logger = logging.getLogger(__name__)
 S = JobStatus
 
-AT_ONCE = 50
+AT_ONCE = 20
 """Jobs whose files are renamed while somebody waits; further ones are a worker's."""
 _IN_ONE_QUERY = 500
 MAX_TRIES = 5
 """Beginnings of one move or check. A disk that fails, or a worker that dies of it, must not go on for ever."""
 
 
-def relocate(job_id: int, folder: Path, *, at_once: bool = True) -> None:
+def relocate(job_id: int, folder: Path) -> None:
     """Have a job's files lie below `folder` from now on.
 
-    Where that takes only new names it is done here (unless not `at_once`); what has to be copied is copied by a worker,
-    and until then every path in the database says where the files still are. What is being fetched is moved when it
-    is done. Raises UnknownJob, Unmovable, OutsideRoot.
+    Where that takes only new names it is done here; what has to be copied is copied by a worker, and until then every
+    path in the database says where the files still are. What is being fetched is moved when it is done. Raises
+    UnknownJob, Unmovable, OutsideRoot.
     """
     files.root_of(folder)
     if not _wish_move(job_id, folder):
         return
-    if at_once:
-        try:
-            carry(job_id, may_copy=False)
-        except StillWritten:
-            logger.info("job %s is moved as soon as nobody else has its files", job_id)
+    try:
+        carry(job_id, may_copy=False)
+    except StillWritten:
+        logger.info("job %s is moved as soon as nobody else has its files", job_id)
     if Job.objects.to_tend().filter(pk=job_id).exists():
         dispatch.nudge_tending()
 
@@ -51,10 +51,8 @@ def relocate(job_id: int, folder: Path, *, at_once: bool = True) -> None:
 def _wish_move(job_id: int, folder: Path) -> bool:
     """Write down where the files shall lie. Whether there is something to be done for it now."""
     job = _locked(job_id)
-    if job.layout == Layout.LIBRARY:
-        raise Unmovable("its files lie in a library, under the names that the library wants")
-    if outbox.is_elsewhere(job):
-        raise Unmovable(f"{job.downloader} has its files; they are moved there")
+    if job.layout == Layout.LIBRARY or outbox.is_elsewhere(job):
+        raise Unmovable(_why_fixed(job))
     target, now = str(folder), timezone.now()
     if job.moving_to == target or (target == job.save_path and not job.moving_to):
         return bool(job.moving_to) and job.status != S.DOWNLOADING
@@ -70,27 +68,42 @@ def _wish_move(job_id: int, folder: Path) -> bool:
 
 
 def relocate_many(job_ids: Sequence[int], folder: Path) -> dict[int, str]:
-    """The same for many: those that have no files yet in one statement, a few of the others here, the rest by a worker.
+    """The same for many: a few of them here, the rest by a worker, those that have no files yet in one statement.
 
     Returns why a job stays where it is, for those that do. Raises OutsideRoot.
     """
     files.root_of(folder)
     refusals: dict[int, str] = {}
-    done = 0
+    here: list[int] = []
     for start in range(0, len(job_ids), _IN_ONE_QUERY):
         some = list(job_ids[start : start + _IN_ONE_QUERY])
+        stay = _refusals(some)
+        refusals |= stay
         moved = _relocate_bare(some, folder)
-        for job_id in some:
-            if job_id in moved:
-                continue
-            try:
-                relocate(job_id, folder, at_once=done < AT_ONCE)
-                done += 1
-            except Unmovable as error:
-                refusals[job_id] = str(error)
-            except UnknownJob:
-                continue
+        rest = [job_id for job_id in some if job_id not in moved and job_id not in stay]
+        room = AT_ONCE - len(here)
+        here += rest[:room]
+        later = Job.objects.present().filter(pk__in=rest[room:])
+        later = later.exclude(save_path=str(folder), moving_to="")
+        later.update(moving_to=str(folder), tending_tries=0, updated_at=timezone.now())
+    for job_id in here:
+        with suppress(UnknownJob, Unmovable):  # deleted, or given away, in this very moment
+            relocate(job_id, folder)
+    if Job.objects.to_tend().exists():
+        dispatch.nudge_tending()
     return refusals
+
+
+def _refusals(job_ids: Sequence[int]) -> dict[int, str]:
+    fixed = Q(layout=Layout.LIBRARY) | Q(downloader__in=_remote())
+    jobs = Job.objects.present().filter(fixed, pk__in=job_ids).select_related("downloader")
+    return {job.pk: _why_fixed(job) for job in jobs}
+
+
+def _why_fixed(job: Job) -> str:
+    if job.layout == Layout.LIBRARY:
+        return "its files lie in a library, under the names that the library wants"
+    return f"{job.downloader} has its files; they are moved there"
 
 
 def _relocate_bare(job_ids: Sequence[int], folder: Path) -> set[int]:

@@ -136,7 +136,7 @@ def _take(wanted: _Wanted, options: AddOptions, category: str, folder: Path) -> 
         if created:
             services.task_of(
                 job,
-                name=wanted.name,
+                name=wanted.name[:255],
                 magnet=wanted.magnet,
                 tags=tag_cases.create(options.tags),
                 auto_tmm=options.auto_tmm,

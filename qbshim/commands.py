@@ -149,14 +149,12 @@ def limits(hashes: Sequence[str], *, upload: bool) -> dict[str, int]:
 
 def keep(hashes: Sequence[str] | None, **values: Any) -> None:
     """Remember what a client said about torrents, for it to be given back: keys of `torrents/info`."""
-    for job in services.select(hashes):
-        _keep(job, values)
+    _change_kept(services.select(hashes), lambda kept: {**kept, **values})
 
 
 def toggle(hashes: Sequence[str] | None, key: str) -> None:
     """Turn a switch of these torrents over."""
-    for job in services.select(hashes):
-        _keep(job, {key: not _kept(job).get(key, False)})
+    _change_kept(services.select(hashes), lambda kept: {**kept, key: not kept.get(key, False)})
 
 
 def _kept(job: Job) -> Mapping[str, Any]:
@@ -164,22 +162,31 @@ def _kept(job: Job) -> Mapping[str, Any]:
     return task.kept if task else {}
 
 
-@transaction.atomic
-def _keep(job: Job, values: Mapping[str, Any]) -> None:
-    task_id = services.task_of(job).pk
-    task = ClientTask.objects.select_for_update().get(pk=task_id)
-    kept = services.worth_keeping({**task.kept, **values})
-    if kept != task.kept:
-        task.kept = kept
-        task.save(update_fields=["kept"])
+def _change_kept(
+    jobs: Sequence[Job], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> None:
+    for part in _with_tasks(jobs):
+        with transaction.atomic():
+            tasks = list(ClientTask.objects.filter(job__in=part).select_for_update())
+            before = [task.kept for task in tasks]
+            for task in tasks:
+                task.kept = services.worth_keeping(change(task.kept))
+            changed = [one for one, old in zip(tasks, before, strict=True) if one.kept != old]
+            ClientTask.objects.bulk_update(changed, ["kept"])
+
+
+def _with_tasks(jobs: Sequence[Job]) -> list[Sequence[int]]:
+    """The ids in parts; each of the jobs has something that clients said about it from now on."""
+    new = [job for job in jobs if getattr(job, "client_task", None) is None]
+    ClientTask.objects.bulk_create(
+        [services.new_task(job) for job in new], ignore_conflicts=True, batch_size=services.AT_ONCE
+    )
+    return _parts([job.pk for job in jobs])
 
 
 def _follow(jobs: Sequence[Job], *, category: bool) -> None:
     """Remember whether these go where their category goes."""
-    for job in jobs:
-        if getattr(job, "client_task", None) is None:
-            services.task_of(job)
-    for part in _parts([job.pk for job in jobs]):
+    for part in _with_tasks(jobs):
         ClientTask.objects.filter(job__in=part).update(auto_tmm=category)
 
 

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from downloads.errors import UnknownJob
@@ -158,8 +159,13 @@ def _sorted(items: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
         if query.sort not in items[0]:
             raise ParameterInvalid("'sort' parameter is invalid")
         if query.sort not in ("trackers", "files"):
-            items.sort(key=lambda item: item[query.sort], reverse=query.reverse)
+            # «private» is nothing at all of a torrent whose files are not known yet.
+            items.sort(key=partial(_value, query.sort), reverse=query.reverse)
     return items
+
+
+def _value(key: str, item: dict[str, Any]) -> Any:
+    return False if item[key] is None else item[key]
 
 
 def _start(offset: int, size: int) -> int:

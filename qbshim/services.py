@@ -53,15 +53,16 @@ def select(hashes: Sequence[str] | None, jobs: JobQuerySet | None = None) -> lis
     ]
 
 
-def task_of(job: Job, *, name: str = "", **said: Any) -> ClientTask:
+def task_of(job: Job, **said: Any) -> ClientTask:
     """What clients said about a job; made, with `said`, when nobody has said anything yet."""
-    task, _ = ClientTask.objects.get_or_create(
-        job=job,
-        defaults={
-            "hash": job.infohash,
-            "name": (name or job.name)[:255],
-            "added_on": job.created_at,
-            **said,
-        },
-    )
+    task, _ = ClientTask.objects.get_or_create(job=job, defaults=_of_new(job) | said)
     return task
+
+
+def new_task(job: Job) -> ClientTask:
+    """The same for a job of which nobody has said anything yet, not saved."""
+    return ClientTask(job=job, **_of_new(job))
+
+
+def _of_new(job: Job) -> dict[str, Any]:
+    return {"hash": job.infohash, "name": job.name, "added_on": job.created_at}

@@ -36,10 +36,10 @@ class PlaybackSerializer(serializers.ModelSerializer[StreamSession]):
         read_only_fields = fields
 
 
-class PlayingSerializer(serializers.Serializer[nowplaying.Playing]):
+class PlayingSerializer(serializers.Serializer[Any]):
     """A playback under way, with its title's name and its speed in bytes a second."""
 
-    def to_representation(self, instance: nowplaying.Playing) -> dict[str, Any]:
+    def to_representation(self, instance: Any) -> dict[str, Any]:
         """The playback's own fields and two more."""
         plain = PlaybackSerializer(instance.session).data
         return {"title": instance.title, "speed": instance.speed, **plain}

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from anibridge.lib import ytdlp
 from anibridge.lib.errors import Misconfigured
 from anibridge.lib.guard import AllowedHosts
 
@@ -57,4 +58,27 @@ def addresses(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]
         AllowedHosts.parse(settings.STRM_PROXY_ALLOWED_HOSTS)
     except Misconfigured as error:
         found.append(Error(f"STRM_PROXY_ALLOWED_HOSTS: {error}", id="strm.E002"))
+    return found
+
+
+@register()
+def files(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    """What was set and could not come true."""
+    found: list[CheckMessage] = []
+    if settings.STRM_LIBRARY_HOURS and settings.STRM_LIBRARY_DIR is None:
+        found.append(
+            Warning(
+                "STRM_LIBRARY_HOURS is set, but nobody said where the library shall be",
+                hint="Set STRM_LIBRARY_DIR to a folder.",
+                id="strm.W004",
+            )
+        )
+    if settings.STRM_REMUX != "off" and ytdlp.find_ffmpeg() is None:
+        found.append(
+            Warning(
+                f"STRM_REMUX is «{settings.STRM_REMUX}», but there is no ffmpeg: players get playlists",
+                hint="Install ffmpeg.",
+                id="strm.W005",
+            )
+        )
     return found

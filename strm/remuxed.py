@@ -23,9 +23,13 @@ from strm.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
+FOLDER: Final = "remux"
+"""Below the data directory."""
 PART: Final = ".part"
 BLOCK: Final = 256 * 1024
 TYPES: Final = {".mp4": "video/mp4", ".mkv": "video/x-matroska"}
+_slots: dict[Path, Slots] = {}
+"""One per process and folder: a second one that is closed would give the first one's locks away."""
 READING = ThreadPoolExecutor(max_workers=4, thread_name_prefix="strm-reading")
 
 
@@ -53,17 +57,20 @@ class Made:
             yield block
 
 
+def sweep() -> None:
+    """At the start of a web process: what one that was killed has left half made goes."""
+    folder = settings.DATA_DIR / FOLDER
+    if folder.is_dir():
+        Cache(folder, settings.STRM_REMUX_CACHE).sweep()
+
+
 class Cache:
     """A folder of at most `limit` bytes; one object per event loop, shared with other processes through the disk."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder, self.limit = folder, limit
         folder.mkdir(parents=True, exist_ok=True)
-        self._slots = Slots(folder / ".slots")
-
-    def close(self) -> None:
-        """Gives all slots back."""
-        self._slots.close()
+        self._slots = _slots.setdefault(folder, Slots(folder / ".slots"))
 
     def has(self, name: str) -> bool:
         """Whether the file is there."""
@@ -75,7 +82,7 @@ class Cache:
 
     def keep(self, name: str) -> None:
         """What was made is whole: from now on it is played."""
-        os.replace(self.part(name), self.folder / name)
+        self.part(name).replace(self.folder / name)
         self.make_room(0)
 
     def opened(self, name: str) -> Made | None:

@@ -30,7 +30,7 @@ from strm.manifests import Document
 from strm.models import StreamKind, mapping_key
 from strm.opening import Opener
 from strm.playbacks import Playback
-from strm.remuxed import Cache, Made
+from strm.remuxed import FOLDER, Cache, Made
 from strm.resolving import Resolved
 from strm.threads import PARSING, in_thread
 
@@ -69,7 +69,7 @@ class Remuxer:
     def cache(self) -> Cache:
         """The files; those that a dead process has left half made are gone."""
         if self._cache is None:
-            self._cache = Cache(settings.DATA_DIR / "remux", settings.STRM_REMUX_CACHE)
+            self._cache = Cache(settings.DATA_DIR / FOLDER, settings.STRM_REMUX_CACHE)
             self._cache.sweep()
         return self._cache
 
@@ -87,10 +87,11 @@ class Remuxer:
     ) -> Made | None:
         """The file, once it is there; None where that takes too long, or where it cannot be made of this playlist."""
         name = _name(playback)
-        if document.kind is not StreamKind.HLS or server is None or self._has_failed(name):
+        if document.kind is not StreamKind.HLS or server is None:
             return None
         if name not in self._builds:
             if await self._is_live(document, resolved, turn):
+                self._give_up(name)
                 return None
             self._start(name, playback, server)
         build = self._builds.get(name)
@@ -105,11 +106,15 @@ class Remuxer:
             build.cancel()
         if builds:
             await asyncio.wait(builds)
-        if self._cache is not None:
-            self._cache.close()
 
-    def _has_failed(self, name: str) -> bool:
-        return self._failed.get(name, 0.0) > monotonic()
+    def has_failed(self, playback: Playback) -> bool:
+        """Whether it was tried a moment ago, and cannot be made."""
+        return self._failed.get(_name(playback), 0.0) > monotonic()
+
+    def _give_up(self, name: str) -> None:
+        now = monotonic()
+        self._failed = {one: until for one, until in self._failed.items() if until > now}
+        self._failed[name] = now + FAILED_SECONDS
 
     async def _is_live(self, document: Document, resolved: Resolved, turn: Turn) -> bool:
         if hls.is_master(document.text):
@@ -148,7 +153,7 @@ class Remuxer:
                 cache.keep(name)
                 logger.info("%s is one file now", name)
             except (AniBridgeError, OSError) as error:
-                self._failed[name] = monotonic() + FAILED_SECONDS
+                self._give_up(name)
                 logger.warning("%s S%sE%s cannot be made one file: %s", identity.slug, identity.season, identity.episode, error)  # fmt: skip
             finally:
                 part.unlink(missing_ok=True)

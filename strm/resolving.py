@@ -7,6 +7,7 @@ change. Blocking: the web process calls it through `strm.flights`.
 import json
 import logging
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
@@ -97,7 +98,8 @@ def learnt(identity: Identity, found: sources.Found, *, provider: str = "") -> N
     row = _row(mapping_key(identity, provider), identity, provider)
     owner = _claim(row)
     if owner:
-        _remember(row, owner, found, _gone(row, ""))
+        with suppress(NoStream):  # somebody has looked meanwhile, and knows as much
+            _remember(row, owner, found, _gone(row, ""))
 
 
 def _row(key: str, identity: Identity, provider: str) -> StrmUrlMapping:

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from anibridge.lib.errors import AniBridgeError
-from strm import answers, headers, kinds, links, manifests, transfer, wholefiles
+from strm import answers, checks, headers, kinds, links, manifests, transfer, wholefiles
 from strm.errors import BadManifest, TooManyStreams
 from strm.flights import Flights
 from strm.limits import Slots, Turn
@@ -92,6 +92,12 @@ def slots() -> Slots:
     if not _slots:
         _slots.append(Slots(settings.DATA_DIR / "run" / "streams"))
     return _slots[0]
+
+
+def announce() -> None:
+    """Says at the start of a web process what the system checks say: nobody reads those of a service."""
+    for warning in checks.open_doors(None):
+        logger.warning("%s. %s", warning.msg, warning.hint)
 
 
 async def shutdown() -> None:
@@ -241,7 +247,7 @@ async def _as_one_file(
     if settings.STRM_REMUX == "off" or request.header(b"user-agent").startswith(AGENT):
         return False
     made = one.remuxer.ready(playback)
-    if made is None:
+    if made is None and not one.remuxer.has_failed(playback):
         resolved = await one.flights.resolve(playback.identity, playback.provider)
         if resolved.kind is not StreamKind.HLS:
             return False

@@ -259,8 +259,10 @@ class _Transfer:
                 offset = self._check_part(answer, offset if "Range" in headers else 0)
             else:
                 offset = 0
-                self.known = _learnt(answer, answer.length)
-                self.until = answer.length
+                # RFC 9112, 6.3: beside a transfer coding, a length says nothing.
+                length = None if "transfer-encoding" in answer.headers else answer.length
+                self.known = _learnt(answer, length)
+                self.until = length
             return self._take(answer, offset)
 
     def _check_part(self, answer: Streamed, offset: int) -> int:

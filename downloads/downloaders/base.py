@@ -73,7 +73,8 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Item:
     """A download to be handed over. `ids` are the hashes under which it may be listed there, where they are known
-    before; `torrent` is the .torrent file where there is one."""
+    before; `torrent` is the .torrent file where there is one. `subfolder` and `rate_limit` (bytes a second) are for
+    whoever can keep to them."""
 
     key: str
     url: str
@@ -81,6 +82,8 @@ class Item:
     category: str = ""
     ids: tuple[str, ...] = ()
     torrent: bytes = b""
+    subfolder: str = "usual"
+    rate_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

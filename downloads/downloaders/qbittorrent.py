@@ -72,6 +72,8 @@ REASONS = {
     "error": "it stopped with an error, for example since the disk is full or the folder cannot be written",
     "missingFiles": "the files are missing where it had put them",
 }
+_LAYOUTS = {"always": "Subfolder", "never": "NoSubfolder"}
+"""What was not asked for is left to its own preferences."""
 _CATEGORY = re.compile(r"[^/\\]+(/[^/\\]+)*")
 
 _sessions: dict[Place, dict[str, str]] = {}
@@ -160,6 +162,8 @@ class QBittorrent:
                 tags=[TAG],
                 is_paused=False,
                 use_auto_torrent_management=False,
+                content_layout=_LAYOUTS.get(item.subfolder),
+                download_limit=item.rate_limit,
             )
         except UnsupportedMediaType415Error:
             return "it says that this is no valid torrent"

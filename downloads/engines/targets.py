@@ -29,6 +29,11 @@ def names(job: Job, episode: int | None, suffix: str) -> Iterator[Path]:
         yield folder / f"{numbered}{suffix}"
 
 
+def check(job: Job) -> None:
+    """Raises BadNaming or OutsideRoot when the job's files could not be put anywhere once they are there."""
+    next(names(job, 1 if job.episode is None else job.episode, ""))
+
+
 def folder_of(job: Job) -> Path:
     """Where the job's files are going to lie, as far as it is known before they are there."""
     return library_root(job) if job.layout == Layout.LIBRARY else Path(job.save_path)

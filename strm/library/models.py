@@ -49,6 +49,8 @@ class LibraryTitle(models.Model):
 
     def clean(self) -> None:
         """What the database cannot refuse by itself; every field in trouble is named."""
+        if self.languages is None:  # an empty field of a form
+            self.languages = []
         problems = {
             "site": self._site_problem(),
             "slug": self._slug_problem(),

@@ -61,10 +61,8 @@ def steps(
 ) -> list[Step]:
     """What has to be done, in the order in which to do it. `stays`: files of which nobody knows whether they are wanted."""
     rows: dict[Key, LibraryFile] = {}
-    removed: list[Step] = []
-    for file in files:
-        if rows.setdefault(file.key, file) is not file:
-            removed.append(_removed(shelf, file))
+    twice = [file for file in files if rows.setdefault(file.key, file) is not file]
+    removed = [_removed(shelf, file) for file in twice]
     needed = {one.key: one for one in wanted}
     removed += [
         _removed(shelf, file) for key, file in rows.items() if key not in needed and not stays(file)

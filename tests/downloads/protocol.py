@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,8 +27,6 @@ class Double:
     reply: Callable[[list[dict[str, str]]], tuple[int, object]] | None = None
     status_reply: tuple[int, object] | None = None
     command_reply: int = 200
-    keep_before_reply: bool = True
-    slow: float = 0.0
     key: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -89,8 +86,6 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
             if double.key and self.headers.get("X-Api-Key") != double.key:
                 self._send(401, {"error": "no"})
                 return
-            if double.slow:
-                time.sleep(double.slow)
             with double.lock:
                 status, said = self._result(parts.path, parse_qs(parts.query), body)
             self._send(status, said)

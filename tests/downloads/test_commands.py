@@ -237,8 +237,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_over_is_told_at_once():
     job = JobFactory(completed=True, name="Done.S01E01")
+    JobFactory(paused=True)
     assert "completed    100 %" in download("watch", str(job.pk))
-    assert download("watch") == "", "nothing is under way"
+    assert download("watch") == "nothing is under way\n"
+    assert download("watch", "--json") == ""
 
 
 def test_one_that_does_not_arrive_is_a_failure():

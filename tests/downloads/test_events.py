@@ -510,6 +510,26 @@ def test_a_database_that_fails_for_a_moment_ends_no_stream(monkeypatch: pytest.M
     assert next(failures, None) is None
 
 
+def test_a_database_that_is_away_at_the_beginning_means_reading_the_list_again(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    real, failures = Watch.look, iter([True, True])
+
+    def look(self: Watch, ids: Any = ()) -> Any:
+        if next(failures, False):
+            raise DatabaseError("away")
+        return real(self, ids)
+
+    monkeypatch.setattr(Watch, "look", look)
+
+    async def talk() -> None:
+        async with Ear(ALL) as ear:
+            await ear.until(lambda ear: ear.events("reset"))
+            assert [one.event for one in ear.told] == ["ready", "reset"]
+
+    run(talk)
+
+
 def test_a_bug_ends_the_streams_so_that_clients_come_back(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

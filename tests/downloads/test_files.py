@@ -219,6 +219,23 @@ def test_only_one_process_works_on_the_unfinished_files_of_a_job(root):
         assert (folder / "file.part").exists()
 
 
+def test_whoever_is_about_to_let_go_is_waited_for(root):
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with files.own_partial(3):
+            held.set()
+            over.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(30)
+    threading.Timer(0.3, over.set).start()
+    with files.own_partial(3, patience=30):
+        assert over.is_set()
+    thread.join()
+
+
 def test_a_job_that_fetched_nothing_leaves_no_folder(root):
     with files.own_partial(3):
         pass

@@ -10,7 +10,7 @@ from downloads import delivery, dispatching, polling, registry, services, torren
 from downloads.detection import DownloadType
 from downloads.downloaders.base import LoginRefused, NotReached, Place, State
 from downloads.downloaders.qbittorrent import QBittorrent
-from downloads.models import Downloader, DownloaderKind, Job, JobStatus, JobTorrent
+from downloads.models import Downloader, DownloaderKind, Job, JobStatus, JobTorrent, Subfolder
 from downloads.orders import order_for, order_for_torrent
 from tests.downloads.hybrid import hybrid_torrent
 from tests.downloads.qbittorrents import (
@@ -26,7 +26,8 @@ from tests.downloads.qbittorrents import (
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("qbittorrent")]
 S = JobStatus
-SLOW = 64 * 1024
+SLOW = 16 * 1024
+"""Bytes a second of the seeder: what is to be stopped must not be finished before."""
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,20 @@ def test_a_torrent_file_of_several_files_is_fetched(box, seeder: QB, leecher: QB
     done = follow(box, job, S.COMPLETED, seeder=seeder, leecher=leecher)
     assert done.result_path == f"{job.save_path}/Some.Show.S01"
     assert [Path(file.path).name for file in done.files.all()] == ["S01E01.mkv", "S01E02.mkv"]
+
+
+def test_the_layout_and_the_limit_that_a_client_wished_reach_it(
+    box, seeder: QB, leecher: QB, film: Seeded
+):
+    job, _ = services.enqueue(order_for(film.magnet))
+    Job.objects.filter(pk=job.pk).update(subfolder=Subfolder.ALWAYS, rate_limit=50_000_000)
+    dispatching.run()
+    row = leecher.torrent(film.infohash)
+    assert row is not None
+    assert row["dl_limit"] == 50_000_000
+    done = follow(box, job, S.COMPLETED, seeder=seeder, leecher=leecher)
+    [file] = done.files.all()
+    assert Path(file.path).parent.name == "Some.Film.2020"
 
 
 def test_pause_and_resume_reach_it(box, seeder: QB, leecher: QB, film: Seeded):

@@ -1,5 +1,6 @@
 """`manage.py serve_downloader` as a process of its own in front of a real qBittorrent, and AniBridge as its client."""
 
+import asyncio
 import json
 import os
 import queue
@@ -20,6 +21,8 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 
 from downloads import delivery, dispatching, polling, registry, services
+from downloads.downloaders.base import Place
+from downloads.downloaders.serving import Service, serve
 from downloads.models import Downloader, Job, JobStatus
 from downloads.orders import order_for
 from tests.downloads.qbittorrents import (
@@ -166,6 +169,46 @@ def service(leecher: QB, files: str) -> Iterator[Serving]:
         yield it
 
 
+@dataclass
+class Inside:
+    """The service within this process: for what is about the protocol and not about processes."""
+
+    url: str
+
+    ask = Serving.ask
+
+
+@contextmanager
+def inside(place: Place, key: str) -> Iterator[Inside]:
+    ports: queue.Queue[int] = queue.Queue()
+    ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        ends.append((asyncio.get_running_loop(), stop))
+        service = Service(place, key=key)
+        await serve(
+            service, host="127.0.0.1", port=0, announce=lambda port: None, stop=stop, ready=ports.put
+        )  # fmt: skip
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread.start()
+    try:
+        yield Inside(f"http://127.0.0.1:{ports.get(timeout=WAIT)}")
+    finally:
+        loop, stop = ends[0]
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(WAIT)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def protocol(leecher: QB) -> Iterator[Inside]:
+    place = Place("inside", leecher.url, username=USER, secret=PASSWORD)
+    with inside(place, KEY) as it:
+        yield it
+
+
 @pytest.fixture
 def box(
     db: None, service: Serving, leecher: QB, files: str, downloads_root: Path, settings
@@ -216,6 +259,8 @@ def test_a_link_that_leads_to_a_magnet_goes_on_as_one(box, leecher: QB, other: S
 def test_pause_resume_and_cancel_arrive_through_the_service(
     box, seeder: QB, leecher: QB, film: Seeded
 ):
+    # The seeder knows the leecher from before and may call it: it must not be finished too soon.
+    seeder.api.transfer_set_upload_limit(limit=16 * 1024)
     job = services.enqueue(order_for(film.magnet))[0]
     dispatching.run()
     services.pause(job.pk)
@@ -229,6 +274,7 @@ def test_pause_resume_and_cancel_arrive_through_the_service(
     services.cancel(job.pk)
     delivery.run()
     until(lambda: not leecher.hashes(), "it is gone there")
+    seeder.api.transfer_set_upload_limit(limit=0)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -267,7 +313,7 @@ def test_without_anibridge_it_tries_again_and_ends_when_it_is_told(leecher: QB):
 
 
 def test_it_says_when_its_qbittorrent_is_away():
-    with serving("--qbittorrent", f"http://127.0.0.1:{free_port()}") as service:
+    with inside(Place("away", f"http://127.0.0.1:{free_port()}"), "") as service:
         health = service.ask("GET", "/health")
         assert health.status_code == 503
         assert "cannot be reached" in health.json()["error"]
@@ -276,8 +322,8 @@ def test_it_says_when_its_qbittorrent_is_away():
 
 
 @pytest.mark.parametrize("key", ["", "wrong", "ä"])
-def test_it_asks_for_its_key(service: Serving, key: str):
-    answer = service.ask("GET", "/health", key=key.encode("utf-8").decode("latin-1"))
+def test_it_asks_for_its_key(protocol: Inside, key: str):
+    answer = protocol.ask("GET", "/health", key=key.encode("utf-8").decode("latin-1"))
     assert answer.status_code == 401
 
 
@@ -294,14 +340,17 @@ def test_it_asks_for_its_key(service: Serving, key: str):
         (b'{"items": "' + b"x" * (5 * 2**20) + b'"}', 413),
     ],
 )
-def test_a_batch_that_makes_no_sense_is_refused(service: Serving, body: bytes, status: int):
-    answer = service.ask("POST", "/downloads", data=body)
+def test_a_batch_that_makes_no_sense_is_refused(protocol: Inside, body: bytes, status: int):
+    answer = protocol.ask("POST", "/downloads", data=body)
     assert answer.status_code == status
     if status == 400:
         assert answer.json()["results"] == []
 
 
-def test_each_item_is_answered_with_its_own_reason(service: Serving, leecher: QB, files: str):
+def test_each_item_is_answered_with_its_own_reason(
+    protocol: Inside, leecher: QB, files: str, settings
+):
+    settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [files.removeprefix("http://")]
     items = [
         {"url": "https://files.example/film.mp4", "save_path": "/downloads"},
         {"url": "ftp://files.example/film.mp4", "save_path": "/downloads"},
@@ -312,7 +361,7 @@ def test_each_item_is_answered_with_its_own_reason(service: Serving, leecher: QB
         "nonsense",
         {"url": f"magnet:?xt=urn:btih:{'e' * 40}&dn=x", "save_path": str(leecher.downloads)},
     ]
-    results = service.ask("POST", "/downloads", json={"items": items}).json()["results"]
+    results = protocol.ask("POST", "/downloads", json={"items": items}).json()["results"]
     assert [one["status"] for one in results] == ["rejected"] * 7 + ["accepted"]
     assert results[7]["hash"] == "e" * 40
     words = [one["reason"] for one in results[:7]]
@@ -333,15 +382,15 @@ def test_each_item_is_answered_with_its_own_reason(service: Serving, leecher: QB
     leecher.clear()
 
 
-def test_hashes_that_it_does_not_know(service: Serving, leecher: QB, film: Seeded):
+def test_hashes_that_it_does_not_know(protocol: Inside, leecher: QB, film: Seeded):
     leecher.api.torrents_add(torrent_files=film.content, tags="anibridge")
     until(lambda: leecher.torrent(film.infohash), "something is there that must stay")
-    said = service.ask("GET", f"/downloads?hashes={GONE},all").json()["statuses"]
+    said = protocol.ask("GET", f"/downloads?hashes={GONE},all").json()["statuses"]
     assert [(one["hash"], one["status"]) for one in said] == [
         (GONE, "not_found"),
         ("all", "not_found"),
     ]
-    cancelled = service.ask("POST", "/downloads/cancel", json={"hashes": [GONE, "all"]}).json()
+    cancelled = protocol.ask("POST", "/downloads/cancel", json={"hashes": [GONE, "all"]}).json()
     assert {one["status"] for one in cancelled["results"]} == {"not_found"}
     for method, path in (
         ("DELETE", f"/downloads/{GONE}?delete_files=true"),
@@ -349,9 +398,9 @@ def test_hashes_that_it_does_not_know(service: Serving, leecher: QB, film: Seede
         ("POST", f"/downloads/{GONE}/pause"),
         ("PUT", f"/downloads/{GONE}/resume"),
     ):
-        assert service.ask(method, path).status_code == 404, path
-    assert service.ask("GET", "/downloads").status_code == 400
-    assert service.ask("GET", "/downloads?hashes=a%7Cb").status_code == 400
+        assert protocol.ask(method, path).status_code == 404, path
+    assert protocol.ask("GET", "/downloads").status_code == 400
+    assert protocol.ask("GET", "/downloads?hashes=a%7Cb").status_code == 400
     assert leecher.hashes() == {film.infohash}
     leecher.clear()
 
@@ -379,3 +428,35 @@ def test_a_port_that_is_taken_is_said():
         port = str(taken.getsockname()[1])
         with pytest.raises(CommandError, match=f"cannot listen on 127.0.0.1:{port}"):
             call_command("serve_downloader", "--qbittorrent", "http://x", "--port", port)
+
+
+def test_a_running_and_a_finished_download_are_told_in_the_protocols_words(
+    protocol: Inside, seeder: QB, leecher: QB, other: Seeded
+):
+    folder = str(leecher.downloads)
+    body = {"items": [{"url": other.magnet, "save_path": folder}]}
+    first = protocol.ask("POST", "/downloads", json=body).json()["results"][0]
+    assert (first["status"], first["hash"], first["url"]) == (
+        "accepted",
+        other.infohash,
+        other.magnet,
+    )
+    again = protocol.ask("POST", "/downloads", json=body).json()["results"][0]
+    assert (again["status"], again["hash"]) == ("accepted", other.infohash)
+    for command in ("pause", "resume"):
+        assert protocol.ask("PUT", f"/downloads/{other.infohash.upper()}/{command}").ok
+
+    def done() -> bool:
+        introduce(seeder, leecher, other.infohash)
+        return status()["status"] == "completed"
+
+    def status() -> dict:
+        return protocol.ask("GET", f"/downloads?hashes={other.infohash}").json()["statuses"][0]
+
+    until(done, "it has all of it")
+    said = status()
+    assert (said["progress"], said["content_path"]) == (1.0, f"{folder}/Served.Other.2021")
+    assert sorted(said["files"]) == ["Served.Other.2021/a.mkv", "Served.Other.2021/b.txt"]
+    assert protocol.ask("DELETE", f"/downloads/{other.infohash}?delete_files=true").ok
+    until(lambda: not leecher.hashes(), "it is gone")
+    assert protocol.ask("GET", "/health").json()["status"] == "ok"

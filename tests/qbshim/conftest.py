@@ -27,10 +27,10 @@ class Caller:
     def __init__(self, **headers: str) -> None:
         self.http = Client(enforce_csrf_checks=True, headers=headers)
 
-    def get(self, path: str, **params: Any) -> HttpResponse:
+    def get(self, path: str, /, **params: Any) -> HttpResponse:
         return self.http.get(f"/api/v2/{path}", params)
 
-    def post(self, path: str, **data: Any) -> HttpResponse:
+    def post(self, path: str, /, **data: Any) -> HttpResponse:
         """Urlencoded, as Sonarr sends small forms."""
         return self.http.post(
             f"/api/v2/{path}",
@@ -38,7 +38,7 @@ class Caller:
             content_type="application/x-www-form-urlencoded",
         )
 
-    def multipart(self, path: str, **data: Any) -> HttpResponse:
+    def multipart(self, path: str, /, **data: Any) -> HttpResponse:
         """As Sonarr sends forms with a long value or a file."""
         return self.http.post(f"/api/v2/{path}", data)
 

@@ -20,7 +20,18 @@ BULK = [
     ("reannounce", {}),
     ("setForceStart", {"value": "true"}),
     ("setCategory", {"category": ""}),
-    ("setLocation", {"location": "/x"}),
+    ("setLocation", {"location": "x"}),
+    ("setAutoManagement", {"enable": "true"}),
+    ("setSuperSeeding", {"value": "true"}),
+    ("setDownloadLimit", {"limit": "1000"}),
+    ("setUploadLimit", {"limit": "1000"}),
+    ("setShareLimits", {"ratioLimit": "1", "seedingTimeLimit": "1"}),
+    ("toggleSequentialDownload", {}),
+    ("toggleFirstLastPiecePrio", {}),
+    ("topPrio", {}),
+    ("bottomPrio", {}),
+    ("increasePrio", {}),
+    ("decreasePrio", {}),
     ("addTags", {"tags": "a"}),
     ("removeTags", {"tags": "a"}),
 ]
@@ -83,14 +94,6 @@ def test_starting_a_named_job_tries_it_again(sonarr: Caller, trait: str):
     assert status(job) == "queued"
 
 
-def test_force_start_only_starts(sonarr: Caller):
-    job = JobFactory(paused=True)
-    sonarr.post("torrents/setForceStart", hashes=job.infohash, value="false")
-    assert status(job) == "paused"
-    sonarr.post("torrents/setForceStart", hashes=job.infohash, value="true")
-    assert status(job) == "queued"
-
-
 def test_deleting_keeps_the_files_unless_asked(sonarr: Caller, finished):
     kept, gone, default = finished(), finished(), finished()
     sonarr.post("torrents/delete", hashes=kept.infohash, deleteFiles="False")
@@ -142,21 +145,6 @@ def test_many_hashes_in_one_request(sonarr: Caller):
     assert [i["hash"] for i in sonarr.post("torrents/info", hashes=hashes).json()] == [
         jobs[0].infohash
     ]
-
-
-def test_set_location_says_that_files_are_not_moved(sonarr: Caller):
-    job = JobFactory()
-    response = sonarr.post("torrents/setLocation", hashes=job.infohash, location="/elsewhere")
-    assert response.status_code == 409
-    assert b"does not move files" in response.content
-
-
-def test_old_sonarr_sets_two_share_limits(sonarr: Caller):
-    job = JobFactory()
-    answer = sonarr.post(
-        "torrents/setShareLimits", hashes=job.infohash, ratioLimit="1.25", seedingTimeLimit="120"
-    )
-    assert answer.status_code == 200
 
 
 def test_rename_works_for_a_job_from_elsewhere_too(sonarr: Caller):

@@ -111,7 +111,7 @@ def test_an_unknown_category_is_refused_for_jobs_that_are_there(sonarr: Caller):
     assert (response.status_code, response.content) == (409, b"Incorrect category name")
 
 
-def test_a_waiting_job_follows_its_category_and_the_others_stay(
+def test_jobs_follow_their_category_and_those_with_a_place_of_their_own_stay(
     sonarr: Caller, finished, downloads_here: Path
 ):
     CategoryFactory(name="tv", save_path="shows")
@@ -120,7 +120,7 @@ def test_a_waiting_job_follows_its_category_and_the_others_stay(
     sonarr.post("torrents/setCategory", hashes="all", category="tv")
     assert {item["category"] for item in sonarr.info()} == {"tv"}
     paths = [Job.objects.get(pk=job.pk).save_path for job in (waiting, running, done, chosen)]
-    assert [Path(path).name for path in paths] == ["shows", "downloads", "downloads", "chosen"]
+    assert [Path(path).name for path in paths] == ["shows", "shows", "shows", "chosen"]
 
 
 def test_a_tag_is_known_before_a_torrent_carries_it(sonarr: Caller):

@@ -80,7 +80,7 @@ def raw(answer: bytes) -> Iterator[str]:
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        yield "127.0.0.1:%d" % listener.getsockname()[1]
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:
         stop.set()
         thread.join()

@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from anibridge.lib import http
 from catalogue.models import Site
-from catalogue.releases import Identity
+from catalogue.releases import Identity, Release
 from downloads import deliveries, runner, services, transitions
 from downloads.models import Job, JobStatus
 from downloads.orders import Order, order_for
 from strm import links
 from strm.models import StrmUrlMapping
 from tests.downloads.orders import order
+from tests.qbshim.conftest import Caller
 from tests.strm.player import Player
 
 BASE = "http://anibridge.test:8000"
@@ -201,3 +202,28 @@ def test_the_video_and_its_variant_are_two_jobs(demo_site: Site, proxied: None):
     assert video.pk != variant.pk
     assert deliveries.of(video) is None
     assert deliveries.of(variant) is not None
+
+
+def test_sonarr_grabs_it_and_finds_a_file_to_import(demo_site: Site, proxied: None, settings: Any):
+    caller = Caller(Authorization=f"Bearer {settings.API_KEY}")
+    identity = Identity("demo", "sintel", 1, 1, "German Dub", strm=True)
+    name = "Sintel.S01E01.German.1080p.WEB.H264-DEMO"
+    release = Release(identity, "Sintel", "DEMO", height=1080)
+    assert release.strm_name == f"{name} [STRM]"
+    assert caller.multipart("torrents/add", urls=release.magnet, category="tv").content == b"Ok."
+    job = Job.objects.get()
+    waiting = caller.one(job)
+    assert (waiting["hash"], waiting["category"]) == (identity.infohash, "tv")
+    done = run(job)
+    assert done.status == JobStatus.COMPLETED, done.error_message
+    told = caller.one(job)
+    assert (told["state"], told["progress"], told["amount_left"]) == ("stoppedUP", 1, 0)
+    assert told["size"] == told["completed"] == Path(done.result_path).stat().st_size > 0
+    assert told["content_path"] == done.result_path != told["save_path"]
+    assert Path(told["content_path"]).name == f"{name}.strm"
+    (file,) = caller.get("torrents/files", hash=job.infohash).json()
+    assert (file["name"], file["size"]) == (f"{name}.strm", told["size"])
+    assert (
+        caller.post("torrents/delete", hashes=job.infohash, deleteFiles="true").status_code == 200
+    )
+    assert everything_below(settings.DOWNLOAD_DIR) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from anibridge.lib import secrets
 from anibridge.lib.errors import Misconfigured
 from catalogue.releases import Identity
-from strm import checks, links
+from strm import checks, links, streams
 from strm.errors import BadLink, LinkExpired
 from strm.links import Child, Kind
 
@@ -207,12 +207,16 @@ def test_with_none_anybody_may_play_but_children_stay_sealed(settings):
         links.read_child(b"t=&u=http://169.254.169.254/")
 
 
-def test_open_doors_are_announced(settings):
+def test_open_doors_are_announced(settings, caplog):
     assert checks.open_doors(None) == []
+    streams.announce()
+    assert caplog.text == ""
     for auth, mark in (("none", "strm.W001"), ("apikey", "strm.W002")):
         settings.STRM_PROXY_AUTH = auth
         assert [one.id for one in checks.open_doors(None)] == [mark]
         assert checks.open_doors(None)[0].level == django_checks.WARNING
+        streams.announce()
+        assert f"«{auth}»" in caplog.text
 
 
 def test_what_links_are_built_from_is_checked(settings):

@@ -33,11 +33,9 @@ PATIENCE = 60
 
 
 @pytest.fixture
-def cache(tmp_path: Path, settings: Any) -> Iterator[Cache]:
+def cache(tmp_path: Path, settings: Any) -> Cache:
     settings.DOWNLOAD_RESERVE = 0
-    made = Cache(tmp_path / "remux", 250)
-    yield made
-    made.close()
+    return Cache(tmp_path / "remux", 250)
 
 
 def fill(cache: Cache, name: str, *, played: int, size: int = 100) -> Path:
@@ -259,6 +257,9 @@ def test_hls_arrives_as_one_file_that_can_be_sought_in(
     status, told, body = get(server.link(slug))
     assert (status, told["content-type"]) == (200, "video/mp4"), body[:300]
     assert int(told["content-length"]) == len(body)
+    agents = {one.headers["user-agent"] for one in host.asked if f"/{slug}/" in one.path}
+    assert len(agents) == 1
+    assert agents.pop().startswith("AniBridge/")  # the proxy has asked; ffmpeg asked nobody else
     film = tmp_path / "film.mp4"
     film.write_bytes(body)
     facts = media.verify_video(film, expected_seconds=12)
@@ -280,7 +281,7 @@ def test_many_who_ask_share_one_ffmpeg(server: Server, host: Host, films: Path):
     bodies: list[bytes] = []
 
     def play() -> None:
-        status, told, body = get(server.link("shared"))
+        _status, told, body = get(server.link("shared"))
         if told["content-type"] == "video/mp4":
             bodies.append(body)
 
@@ -316,7 +317,7 @@ def test_a_live_stream_stays_a_playlist(server: Server, host: Host, films: Path)
         .replace("#EXT-X-PLAYLIST-TYPE:VOD\n", "")
     )
     host.file("/live/list.m3u8", text.encode(), "text/plain")
-    status, told, body = get(server.link("live"))
+    status, told, _body = get(server.link("live"))
     assert (status, told["content-type"]) == (200, "application/vnd.apple.mpegurl")
     assert ffmpegs(server) == []
 
@@ -338,7 +339,7 @@ def test_an_ffmpeg_that_is_killed_leaves_nothing(host: Host, films: Path, tmp_pa
     host.routes[f"/slow-{end}/seg-003.ts"] = slow
     try:
         with servers.running(tmp_path, host, extra) as server:
-            status, told, _ = get(server.link(f"slow-{end}"))
+            _status, told, _ = get(server.link(f"slow-{end}"))
             assert told["content-type"] == "application/vnd.apple.mpegurl"  # it does not wait
             until(lambda: ffmpegs(server), "no ffmpeg")
             (process,) = ffmpegs(server)
@@ -348,7 +349,10 @@ def test_an_ffmpeg_that_is_killed_leaves_nothing(host: Host, films: Path, tmp_pa
             else:
                 until(lambda: cached(server), "nothing was begun")
         until(lambda: not ffmpegs(server), "ffmpeg has outlived its server")
-        until(lambda: not cached(server), "something is left")
+        if end == "server":
+            with servers.running(tmp_path, host, extra):
+                until(lambda: not cached(server), "the next start leaves it")
+        assert not cached(server)
     finally:
         free.set()
 
@@ -365,3 +369,31 @@ def test_ffmpeg_can_open_nothing_but_http(films: Path):
         done = subprocess.run(tried, capture_output=True, timeout=PATIENCE)
         assert done.returncode
         assert b"not on whitelist" in done.stderr, done.stderr
+
+
+@e2e
+def test_a_file_may_be_matroska_and_must_fit_into_the_cache(
+    host: Host, films: Path, tmp_path: Path
+):
+    size = (films / "film.mp4").stat().st_size
+    extra = {
+        "STRM_REMUX": "mkv",
+        "STRM_REMUX_WAIT_SECONDS": "40",
+        "STRM_REMUX_CACHE": str(size * 3 // 2),
+        "DOWNLOAD_RESERVE": "0",
+    }
+    for slug in ("first", "second"):
+        servers.serve(host, slug, films / "fmp4", "master.m3u8", "hls")
+    with servers.running(tmp_path, host, extra) as server:
+        for slug in ("first", "second"):
+            status, told, body = get(server.link(slug))
+            assert (status, told["content-type"]) == (200, "video/x-matroska"), body[:300]
+            film = tmp_path / "film.mkv"
+            film.write_bytes(body)
+            assert media.verify_video(film, expected_seconds=12).container == "matroska"
+            assert len(cached(server)) == 1  # the first one has made room for the second
+    with servers.running(tmp_path, host, {**extra, "STRM_REMUX_CACHE": "1000"}) as server:
+        until(lambda: not cached(server), "what is more than fits stays")
+        status, told, body = get(server.link("first"))
+        assert (status, told["content-type"]) == (200, "application/vnd.apple.mpegurl")
+        assert cached(server) == []

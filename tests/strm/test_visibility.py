@@ -10,7 +10,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from catalogue.models import Site, Title
-from strm import cleanup, nowplaying
+from strm import checks, cleanup, nowplaying
 from strm.models import FormerPlaybacks, LibraryTitle, StreamSession
 from tests.downloads.factories import JobFactory
 from tests.strm.conftest import Source, stream
@@ -248,8 +248,21 @@ def test_the_admin_shows_it(admin_client: Client, site: Site, model: str):
     assert admin_client.get(f"/admin/strm/{model}/").status_code == 200
 
 
-def test_the_admin_takes_a_title(admin_client: Client, site: Site):
-    form = {"site": "demo", "slug": "sintel", "languages": '["German Dub"]', "enabled": "on"}
+@pytest.mark.parametrize(
+    ("typed", "meant"), [('["German Dub"]', ["German Dub"]), ("[]", []), ("", [])]
+)
+def test_the_admin_takes_a_title(admin_client: Client, site: Site, typed: str, meant: list[str]):
+    form = {"site": "demo", "slug": "sintel", "languages": typed, "enabled": "on"}
     answer = admin_client.post("/admin/strm/librarytitle/add/", form)
     assert answer.status_code == 302, answer.content.decode()[-3000:]
-    assert LibraryTitle.objects.get().languages == ["German Dub"]
+    assert LibraryTitle.objects.get().languages == meant
+
+
+def test_settings_that_cannot_come_true_are_told_at_the_start(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+):
+    assert checks.files(None) == []
+    settings.STRM_LIBRARY_HOURS, settings.STRM_LIBRARY_DIR = 6, None
+    settings.STRM_REMUX = "mp4"
+    monkeypatch.setattr("strm.checks.ytdlp.find_ffmpeg", lambda: None)
+    assert [one.id for one in checks.files(None)] == ["strm.W004", "strm.W005"]

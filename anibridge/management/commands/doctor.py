@@ -53,6 +53,7 @@ def _folders() -> Iterator[Finding]:
     for name, folder, variable in (
         ("data", settings.DATA_DIR, "ANIBRIDGE_DATA_DIR"),
         ("downloads", settings.DOWNLOAD_DIR, "ANIBRIDGE_DOWNLOAD_DIR"),
+        *(("library", root, "DOWNLOAD_LIBRARY_ROOTS") for root in settings.DOWNLOAD_LIBRARY_ROOTS),
     ):
         try:
             processes.require_writable(folder, variable)

@@ -151,8 +151,10 @@ class Command(BaseCommand):
         if options["download"]:
             ids = [services.get(reference).pk for reference in options["download"]]
         else:
-            under_way = Job.objects.present().exclude(status__in=shown.DONE)
+            under_way = Job.objects.present().exclude(status__in=(*shown.DONE, JobStatus.PAUSED))
             ids = list(under_way.order_by("pk").values_list("pk", flat=True)[:200])
+            if not ids and not options["json"]:
+                self.stdout.write("nothing is under way")
         states: watching.States = {}
         display = watching.display_for(self.stdout, as_json=options["json"])  # type: ignore[arg-type]
         try:
