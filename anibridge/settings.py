@@ -115,7 +115,7 @@ OUTBOUND_ALLOWED_PRIVATE_HOSTS = env.list("OUTBOUND_ALLOWED_PRIVATE_HOSTS", [])
 STRM_PROXY_MODE = env.str("STRM_PROXY_MODE", "direct", validate=_one_of("direct", "proxy"))
 STRM_PROXY_AUTH = env.str("STRM_PROXY_AUTH", "token", validate=_one_of("token", "apikey", "none"))
 STRM_PUBLIC_BASE_URL = env.str("STRM_PUBLIC_BASE_URL", "")
-STRM_PROXY_ALLOWED_HOSTS = env.list("STRM_PROXY_ALLOWED_HOSTS", [])
+STRM_PROXY_ALLOWED_HOSTS: list[str] = env.list("STRM_PROXY_ALLOWED_HOSTS", [])
 STRM_MAX_STREAMS = env.int("STRM_MAX_STREAMS", 256, validate=validate.Range(min=0, max=4000))
 STRM_MAX_STREAMS_PER_HOST = env.int(
     "STRM_MAX_STREAMS_PER_HOST", 64, validate=validate.Range(min=0, max=4000)

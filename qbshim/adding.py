@@ -83,7 +83,6 @@ def add(
         raise Refused("; ".join(refusals[:5]) or "no links were given")
     if refusals:
         logger.info("not added: %s", "; ".join(refusals[:5]))
-    # The category exists also when all of it was there before, as at a real server.
     category = categories.known_or_created(options.category)
     folder = options.save_path or categories.folder_for_new(category, follows=options.auto_tmm)
     jobs = [_take(one, options, category, folder) for one in wanted]

@@ -13,6 +13,7 @@ from anibridge.lib.errors import AniBridgeError
 from qbshim import categories, paths, preferences
 from qbshim import tags as tag_cases
 from qbshim.models import Category, ClientSession, ClientTask, FailedLogin, Preference, Tag
+from qbshim.preference_keys import DEFAULTS
 
 
 @admin.register(ClientTask)
@@ -107,7 +108,7 @@ class PreferenceAdmin(DeletableAdmin):
 
     @admin.display(description="value")
     def shown(self, preference: Preference) -> str:
-        return str(preference.value)[:200] if preference.key in preferences.DEFAULTS else "kept"
+        return str(preference.value)[:200] if preference.key in DEFAULTS else "kept"
 
     def delete_model(self, request: HttpRequest, obj: Preference) -> None:
         obj.delete()

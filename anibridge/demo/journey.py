@@ -21,7 +21,7 @@ from anibridge.lib.errors import AniBridgeError
 
 ATTR = "{http://torznab.com/schemas/2015/feed}attr"
 CATEGORY = "anibridge-demo"
-SEARCHES, SEARCH_PAUSE = 4, 5.0
+SEARCHES, SEARCH_PAUSE = 10, 5.0
 DONE_STATES = {"stoppedUP", "pausedUP", "uploading", "stalledUP"}
 
 

@@ -4,7 +4,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree
 
 from anibridge.lib.text import without_controls
 from catalogue.errors import LayoutChanged, SiteUnavailable

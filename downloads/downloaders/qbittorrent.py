@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import qbittorrentapi
 import requests
@@ -72,7 +72,10 @@ REASONS = {
     "error": "it stopped with an error, for example since the disk is full or the folder cannot be written",
     "missingFiles": "the files are missing where it had put them",
 }
-_LAYOUTS = {"always": "Subfolder", "never": "NoSubfolder"}
+_LAYOUTS: dict[str, Literal["Subfolder", "NoSubfolder"]] = {
+    "always": "Subfolder",
+    "never": "NoSubfolder",
+}
 """What was not asked for is left to its own preferences."""
 _CATEGORY = re.compile(r"[^/\\]+(/[^/\\]+)*")
 

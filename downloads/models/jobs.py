@@ -160,7 +160,9 @@ class Job(models.Model):
     tending_tries = models.PositiveSmallIntegerField(
         default=0, editable=False, help_text="How often its move or check was begun."
     )
-    host = models.CharField(max_length=255, blank=True, default="", help_text="Where it comes from.")
+    host = models.CharField(
+        max_length=255, blank=True, default="", help_text="Where it comes from."
+    )
     progress = models.FloatField(default=0.0, editable=False)
     downloaded_bytes = models.PositiveBigIntegerField(default=0, editable=False)
     total_bytes = models.PositiveBigIntegerField(null=True, editable=False)

@@ -1,10 +1,12 @@
 """What clients set and read back."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from downloads import categories as shared
 from downloads import limits
@@ -27,6 +29,14 @@ def test_the_table_of_keys_is_in_order():
     assert set(DEFAULTS) >= FIXED | ACTING | set(RANGES) | set(LIMITS) | set(LIMITS.values())
     assert not FIXED & ACTING
     assert len(DEFAULTS) == 221
+
+
+def test_the_document_says_which_act_and_which_are_fixed():
+    text = (settings.BASE_DIR / "docs" / "qbittorrent-api.md").read_text()
+    text = text.partition("### Preferences")[2].partition("\n#")[0]
+    acting, _, fixed = text.partition("These say what is so")
+    assert set(re.findall(r"`(\w+)`", acting)) == ACTING
+    assert set(re.findall(r"`(\w+)`", fixed)) == FIXED
 
 
 def test_what_is_set_is_given_back(sonarr: Caller):
