@@ -289,7 +289,8 @@ class DownloadViewSet(GenericViewSet[Job]):
     @action(detail=True, methods=["get"], pagination_class=None)
     def files(self, request: Request, reference: str) -> Response:
         """The files that are in place: one, or of a season one for each episode."""
-        return Response(FileSerializer(_job(reference).files.all()[:2000], many=True).data)
+        here = _job(reference).files.exclude(path="")
+        return Response(FileSerializer(here[:2000], many=True).data)
 
     @extend_schema(
         summary="Its history",

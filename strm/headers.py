@@ -79,7 +79,7 @@ def _tags(value: str) -> bool:
 def from_resolver(headers: Mapping[str, str]) -> dict[str, str]:
     """What the resolver wants sent along (Referer, User-Agent, cookies), as far as it is a header at all."""
     return {
-        name: value
+        name.title(): value  # in one spelling, so that each takes the place of ours
         for name, value in headers.items()
         if _NAME.fullmatch(name) and name.lower() not in _OURS and _PRINTABLE.fullmatch(value)
     }

@@ -208,7 +208,7 @@ def _identity(fields: Mapping[str, str]) -> Identity:
         raise BadLink("the link names no site")
     if not (0 < len(slug) <= MAX_SLUG and slug.isprintable()) or " " in slug:
         raise BadLink("the link names no title")
-    if label is None or len(label) > 60 or not (label.isprintable() or bare):
+    if label is None or len(label) > 60 or not label.isprintable():
         raise BadLink("the link's language is not known")
     if not _NUMBER.fullmatch(season) or not (_NUMBER.fullmatch(episode) or (bare and not episode)):
         raise BadLink("the link names no episode")
@@ -216,7 +216,7 @@ def _identity(fields: Mapping[str, str]) -> Identity:
 
 
 def _provider(text: str) -> str:
-    if len(text) > 60 or not (text.isprintable() or not text):
+    if len(text) > 60 or not text.isprintable():
         raise BadLink("the link's provider is no host's name")
     return text
 

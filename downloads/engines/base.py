@@ -7,7 +7,7 @@ finds the claim gone, JobLost ends whatever is going on, sockets included.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +169,14 @@ class Run:
         if lost:
             raise lost[0]
 
+    def plan(self, episodes: Sequence[int]) -> None:
+        """Write down which files a season is going to have, so that they can be shown before they are there."""
+        if self.job.episode is not None:
+            return
+        self.job.files.filter(path="").exclude(episode__in=episodes).delete()
+        rows = [JobFile(job=self.job, season=self.job.season, episode=one) for one in episodes]
+        JobFile.objects.bulk_create(rows, ignore_conflicts=True)
+
     def finished(self, episode: int | None) -> Fetched | None:
         """The file of this episode that an earlier run has put in place, if it is still there as it was."""
         row = self.job.files.filter(episode=episode).first()
@@ -242,6 +250,7 @@ class Run:
                 episode=fetched.episode,
                 defaults={
                     "path": str(fetched.path),
+                    "moved_as": "",
                     "size_bytes": fetched.size_bytes,
                     "duration_seconds": fetched.duration_seconds,
                 },

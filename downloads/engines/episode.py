@@ -33,6 +33,7 @@ def fetch(run: Run) -> Outcome:
     outcome = Outcome()
     wanted = episodes(job, client)
     run.parts = len(wanted)
+    run.plan(wanted)
     for part, episode in enumerate(wanted):
         run.part = part
         try:

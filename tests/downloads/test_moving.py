@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from downloads import files, finishing, moving, services, sweeper, tending, transitions
+from downloads import (
+    dispatch,
+    files,
+    finishing,
+    moving,
+    services,
+    sweeper,
+    tasks,
+    tending,
+    transitions,
+)
 from downloads.engines import base
 from downloads.errors import OutsideRoot, StillWritten, UnknownJob, Unmovable
 from downloads.models import (
@@ -371,6 +381,22 @@ def test_the_sweeper_wakes_a_worker_and_leaves_the_lock_alone(
         sweeper.sweep()
         assert folder.exists()
     assert [nudge.__name__ for nudge in nudges] == ["_send_tending"]
+
+
+def test_the_message_names_the_task(
+    finished, root: Path, other_disk: Path, monkeypatch, django_capture_on_commit_callbacks
+):
+    sent = []
+    monkeypatch.setattr(
+        dispatch.current_app, "send_task", lambda name, **how: sent.append((name, how["queue"]))
+    )
+    job = finished()
+    with django_capture_on_commit_callbacks(execute=True):
+        tending.relocate(job.pk, other_disk / "tv")
+        tending.recheck([job.pk])
+    assert sent == [(tasks.tend.name, "downloads")], "once for both"
+    tasks.tend()
+    assert now(job).save_path == str(other_disk / "tv")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ PATHS.remove("")
 
 def described() -> list[str]:
     """The endpoints that the table has a line for."""
-    table = DOCUMENT.partition("## Endpoints")[2].partition("\n## ")[0]
+    table = DOCUMENT.partition("## Endpoints")[2].partition("\n### ")[0]
     found = []
     for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE):
         scope = ""

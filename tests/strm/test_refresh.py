@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import web
+from django.db import connection
 from django.utils import timezone
 
 from strm import resolving, transfer
@@ -256,6 +257,7 @@ def test_a_process_waits_for_the_one_that_is_looking(player: Player, host: Host,
             version=7,
             expires_at=timezone.now() + timedelta(hours=1),
         )
+        connection.close()
 
     writer = threading.Thread(target=finish)
     writer.start()
