@@ -1,4 +1,4 @@
-"""A real qBittorrent, 4.x or 5.x, through its Web API (contracts/qbittorrent.md).
+"""A real qBittorrent, 4.x or 5.x, through its Web API.
 
 What is added carries a tag, and only what carries it is ever deleted: a torrent that was there before is followed,
 but belongs to somebody else. A hybrid torrent is listed by qBittorrent under its v2 hash cut to 40 digits, and one

@@ -1,4 +1,4 @@
-"""Any service that speaks the batch protocol (seeds/auto-download-dispatch-plan.md; contracts §2.4).
+"""Any service that speaks the batch protocol (docs/downloaders.md).
 
     POST   {endpoint}                  {"items": [{"url", "save_path"}]} → {"results": [{"url", "hash", "status", "reason"}]}
     GET    {endpoint}?hashes=a,b       → {"statuses": [{"hash", "status", "progress", "size", "content_path", "files"}]}
