@@ -12,6 +12,7 @@ from anibridge.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 SKYHOOK_BASE_URL = "http://127.0.0.1:9"  # nobody listens; tests of it bring their own
+SEARCH_BUDGET_SECONDS = 30.0  # a machine may be busy; tests of the budget set their own
 CELERY_BROKER_URL = "memory://localhost/"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from django.utils import timezone
 
-from strm.models import StreamSession
+from strm.models import StreamSession, StrmUrlMapping
 from tests.strm.conftest import Source, stream
 from tests.strm.host import Host, gzipped
 from tests.strm.player import Player
@@ -103,6 +103,39 @@ def test_a_compressed_playlist_is_opened(player: Player, host: Host, source: Sou
     assert "gzip" in host.last("/master.m3u8").headers["accept-encoding"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
+def test_an_odd_encoding_is_read(player: Player, host: Host, source: Source, encoding: str):
+    host.body("/x.m3u8", "#EXTM3U\n#EXTINF:1,Käse\nseg.ts\n#EXT-X-ENDLIST\n".encode(encoding))
+    host.file("/seg.ts", SEGMENTS[0])
+    link = source.offer("film", stream(host.at("/x.m3u8"), kind="hls"))
+    reply = player.get(link)
+    assert "#EXTINF:1,Käse\n" in reply.text
+    assert player.follow(reply.uris[0], link).body == SEGMENTS[0]
+
+
+def test_a_manifest_in_utf_16_is_read(player: Player, host: Host, source: Source):
+    text = '<?xml version="1.0" encoding="utf-16"?><MPD type="dynamic"><Period/></MPD>'
+    host.body("/x.mpd", text.encode("utf-16"))
+    link = source.offer("film", stream(host.at("/x.mpd"), kind="dash"))
+    assert "<Period" in player.get(link).text
+
+
+@pytest.mark.parametrize(
+    "body", [b"nothing", b"[1]", b'{"RELOAD-URI": "file:///etc/passwd"}', b"[" * 100_000]
+)
+def test_json_that_is_not_what_it_should_be_is_refused(
+    player: Player, host: Host, source: Source, body: bytes
+):
+    host.body("/s.json", body)
+    text = '#EXTM3U\n#EXT-X-CONTENT-STEERING:SERVER-URI="s.json"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8\n'
+    link = source.offer("film", stream(host.body("/x.m3u8", text.encode()), kind="hls"))
+    uri = re.search(r'SERVER-URI="([^"]+)"', player.get(link).text)
+    assert uri is not None
+    reply = player.follow(uri[1], link)
+    assert reply.status == 502
+    assert "passwd" not in reply.text
+
+
 def test_children_are_relative_to_where_a_redirect_ended(
     player: Player, host: Host, source: Source
 ):
@@ -152,12 +185,14 @@ def test_a_long_film_keeps_its_links_while_it_is_played(player: Player, film: st
 
 def forget(player: Player) -> None:
     """As another process would see it: nothing is in memory."""
-    playbacks = player.engine.playbacks
+    player_engine = player.engine
+    playbacks = player_engine.playbacks
     player.run(playbacks.write())
 
     def clear() -> None:
         playbacks._known.clear()
         playbacks._latest.clear()
+        player_engine.flights._memory.clear()
 
     player.call(clear)
 
@@ -318,6 +353,21 @@ def test_a_playlist_whose_token_ended_is_found_again(player: Player, signed: Sig
     variant = player.follow(top.uris[1], signed.link)
     assert variant.status == 200
     assert player.follow(variant.uris[3], "http://anibridge.test/strm/proxy/x").body == SEGMENTS[3]
+
+
+def test_a_token_that_ends_a_second_time_is_replaced_a_second_time(
+    player: Player, signed: Signed, source: Source
+):
+    variant = player.follow(player.get(signed.link).uris[1], signed.link)
+    at = "http://anibridge.test/strm/proxy/x"
+    for number in (1, 2, 3):
+        signed.expire()
+        # Long ago: an address that was found a moment ago is not looked for again for one missing part.
+        StrmUrlMapping.objects.update(resolved_at=timezone.now() - timedelta(hours=1))
+        forget(player)
+        player.call(player.engine.opener.documents._held.clear)
+        assert player.follow(variant.uris[number], at).body == SEGMENTS[number]
+    assert len(source.looked) == 4
 
 
 def test_links_of_a_film_that_was_exchanged_lead_nowhere(
