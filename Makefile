@@ -51,7 +51,7 @@ bench: $(VENV)/.development  ## measure against the references in bench/
 
 services:        ## Debian packages that the service tests use (as root)
 	apt-get update -q
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server postgresql ffmpeg qbittorrent-nox mpv
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server postgresql ffmpeg qbittorrent-nox mpv chromium
 
 lock: $(VENV)/.development  ## pin the newest versions of what requirements*.in name
 	$(BIN)/uv pip compile -q --universal --upgrade --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt

@@ -206,8 +206,8 @@ def measure(megabytes: int, rounds: int) -> Iterator[str]:
             engines.append(Engine(env))
             stack.callback(engines[-1].close)
         size = megabytes * MB
-        _file(served / "large", size)
-        url = f"{base}/large"
+        _file(served / "large.bin", size)
+        url = f"{base}/large.bin"
         single, by_curl, three, three_curls = [], [], [], []
         for _ in range(rounds):
             by_curl.append(curl([url], size, folder))
@@ -223,7 +223,7 @@ def measure(megabytes: int, rounds: int) -> Iterator[str]:
             f"three at once, together  {rate(three):6.0f} MB/s  curl {rate(three_curls):6.0f} MB/s = "
             f"{ratio(three, three_curls):.2f}x; of one alone {ratio(three, single):.2f}x (curl {ratio(three_curls, by_curl):.2f}x)"
         )
-        (served / "large").unlink()
+        (served / "large.bin").unlink()
         yield _memory(env, served, base, stack)
 
 
@@ -232,8 +232,8 @@ def _memory(env: dict[str, str], served: Path, base: str, stack: ExitStack) -> s
     stack.callback(fresh.close)
     found = []
     for megabytes in (1, 10, 100, 1000):
-        _file(served / "file", megabytes * MB)
-        found.append((megabytes, fresh.run(f"{base}/file?{megabytes}")[1]))
+        _file(served / "file.bin", megabytes * MB)
+        found.append((megabytes, fresh.run(f"{base}/file.bin?{megabytes}")[1]))
     said = "  ".join(f"{size} MB: {memory:.0f}" for size, memory in found)
     return f"most memory of the process, by file size  {said}  (x{found[-1][1] / found[0][1]:.2f})"
 

@@ -148,7 +148,8 @@ def fetch_values(
 ) -> list[tuple[Any, ...]]:
     """The same as the database gave it, for `of`; the fields are those of Row."""
     condition = "j.removed_at IS NULL" + (f" AND ({where})" if where else "")
-    return _read(f"WHERE {condition} ORDER BY j.created_at DESC, j.id DESC {page}", params)
+    rest = f"WHERE {condition} ORDER BY j.created_at DESC, j.id DESC {page}"
+    return _read(rest, params, few=bool(params or page))
 
 
 def fetch_some(ids: Iterable[int], where: str = "FALSE") -> dict[int, Row]:
@@ -174,12 +175,16 @@ def of(values: tuple[Any, ...]) -> Row:
     return row
 
 
-def _read(rest: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _read(rest: str, params: Sequence[Any], *, few: bool = True) -> list[tuple[Any, ...]]:
     columns = [expression(column, "j") for column in JOB] + [expression(one, "t") for one in TASK]
+    tasks = _TASKS
+    if few and connection.vendor == "postgresql":
+        # Else it reads the whole table for a hundred rows, at eight times the cost.
+        tasks = f"LATERAL (SELECT * FROM {_TASKS} WHERE job_id = j.id OFFSET 0)"  # noqa: S608
     # Nothing of a client's is ever part of the text: values are parameters.
     statement = (
         f"SELECT {', '.join(columns)}, t.magnet FROM {_JOBS} j "  # noqa: S608
-        f"LEFT JOIN {_TASKS} t ON t.job_id = j.id {rest}"
+        f"LEFT JOIN {tasks} t ON t.job_id = j.id {rest}"
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, list(params))

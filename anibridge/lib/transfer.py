@@ -24,7 +24,7 @@ from anibridge.lib.outbound import OutboundError, TimedOut, TooLarge, Unexpected
 from anibridge.lib.sniff import HEAD_BYTES
 from anibridge.lib.watch import Throttle
 
-BLOCK = 512 * 1024
+BLOCK = 256 * 1024
 OVERLAP = 64 * 1024
 """How much is fetched again to be compared, where a server gives nothing to recognise a file by."""
 STEP_FORWARD = 256 * 1024

@@ -1,5 +1,6 @@
 """`transfer/…`: the speed of everything, and its limits, which the engines obey."""
 
+import ipaddress
 from typing import Any
 
 from django.http import HttpRequest
@@ -8,8 +9,10 @@ from downloads import limits
 from qbshim import preferences, server
 from qbshim.endpoint import COMMAND, READ, Params, endpoint
 from qbshim.errors import ParameterInvalid
+from qbshim.preference_keys import LONGEST_TEXT
 
 MOST = 2**31 - 1
+_BANNED = "banned_IPs"
 
 
 @endpoint(READ)
@@ -68,8 +71,19 @@ def set_speed_limits_mode(request: HttpRequest, params: Params) -> None:
 
 @endpoint(COMMAND)
 def ban_peers(request: HttpRequest, params: Params) -> None:
-    """There are no peers: none of them will ever be connected to."""
+    """There are no peers, so none of these will ever be connected to; the list of them is kept, as a preference."""
     params.require("peers")
+    found = {peer.partition(":")[0].strip() for peer in params.text("peers").split("|")}
+    banned = preferences.get(_BANNED).split("\n") + sorted(one for one in found if _is_address(one))
+    preferences.keep(_BANNED, "\n".join(dict.fromkeys(one for one in banned if one))[:LONGEST_TEXT])
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _upload_key() -> str:

@@ -8,7 +8,9 @@ from django.http import HttpResponse
 from django.test import Client
 
 from downloads.models import Job
-from qbshim.models import Category
+from qbshim.models import Category, ClientSession
+from tests.downloads.factories import JobFactory
+from tests.qbshim.conftest import Caller
 from tests.qbshim.factories import CategoryFactory, ClientTaskFactory
 
 
@@ -60,3 +62,43 @@ def test_a_deleted_category_leaves_its_jobs(admin: Client):
     )
     assert not Category.objects.exists()
     assert list(Job.objects.values_list("category", flat=True)) == ["", ""]
+
+
+def test_the_owner_sees_who_is_signed_in_and_signs_them_out(admin: Client, sonarr: Caller):
+    session = ClientSession.objects.get()
+    page = admin.get("/admin/qbshim/clientsession/").content.decode()
+    assert "admin from 127.0.0.1" in page
+    assert admin.get(f"/admin/qbshim/clientsession/{session.pk}/change/").status_code == 200
+    admin.post(f"/admin/qbshim/clientsession/{session.pk}/delete/", {"post": "yes"})
+    assert sonarr.get("app/version").status_code == 403
+
+
+def test_the_owner_ends_a_ban(admin: Client, stranger: Caller):
+    for _ in range(5):
+        stranger.sign_in("wrong")
+    assert "127.0.0.1" in admin.get("/admin/qbshim/failedlogin/").content.decode()
+    admin.post("/admin/qbshim/failedlogin/127.0.0.1/delete/", {"post": "yes"})
+    assert stranger.sign_in().content == b"Ok."
+
+
+def test_the_owner_gives_a_preference_its_default_back(admin: Client, sonarr: Caller):
+    sonarr.post("app/setPreferences", json='{"locale": "de"}')
+    sonarr.post("app/setCookies", cookies='[{"name": "x", "value": "hushhush"}]')
+    page = admin.get("/admin/qbshim/preference/").content.decode()
+    assert "locale" in page
+    assert "hushhush" not in page
+    assert admin.get("/admin/qbshim/preference/locale/change/").status_code == 200
+    admin.post("/admin/qbshim/preference/locale/delete/", {"post": "yes"})
+    assert sonarr.get("app/preferences").json()["locale"] == "en"
+
+
+def test_a_tag_that_the_owner_deletes_is_taken_from_the_torrents(admin: Client, sonarr: Caller):
+    job = JobFactory()
+    sonarr.post("torrents/addTags", hashes=job.infohash, tags="a,b,c")
+    admin.post("/admin/qbshim/tag/a/delete/", {"post": "yes"})
+    admin.post(
+        "/admin/qbshim/tag/",
+        {"action": "delete_selected", "_selected_action": ["b"], "post": "yes"},
+    )
+    assert sonarr.one(job)["tags"] == "c"
+    assert sonarr.get("torrents/tags").json() == ["c"]

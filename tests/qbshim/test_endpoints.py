@@ -166,6 +166,12 @@ def test_the_speed_limit_of_the_mode_that_is_on_is_set(sonarr: Caller):
     assert sonarr.post("transfer/setSpeedLimitsMode", mode="x").status_code == 400
 
 
+def test_banned_peers_are_kept_in_the_preferences(sonarr: Caller):
+    sonarr.post("transfer/banPeers", peers="1.1.1.1:8080|nope|2.2.2.2:1")
+    sonarr.post("transfer/banPeers", peers="1.1.1.1:9")
+    assert sonarr.get("app/preferences").json()["banned_IPs"] == "1.1.1.1\n2.2.2.2"
+
+
 def test_the_log_says_what_happened_to_jobs(sonarr: Caller):
     job = JobFactory()
     transitions.move(job.pk, JobStatus.FAILED, reason="http://x.example/?apikey=hushhush is gone")

@@ -1,101 +1,28 @@
 """`sync/maindata`: everything at first, then only what has changed, for each client what it has not been told."""
 
-import random
-import threading
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection, transaction
-from django.http import HttpResponse
 from django.utils import timezone
 
 from downloads import limits, transitions
 from downloads.models import Job, JobStatus
 from qbshim import changes, maindata
 from qbshim import tags as tag_cases
-from qbshim.models import Category, Change, ClientSession, SyncPoint
+from qbshim.models import Change, ClientSession, SyncPoint
 from tests.downloads.factories import MIB, JobFactory
 from tests.qbshim.conftest import Caller
 from tests.qbshim.factories import CategoryFactory, ClientTaskFactory
+from tests.qbshim.mirror import Clock, Mirror
 
 PARTS = ("categories", "tags", "torrents", "trackers")
-
-
-class Mirror:
-    """A client that keeps everything and puts in what it is told, as qBittorrent's own web page does."""
-
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
-        self.rid = 0
-        self.categories: dict[str, dict[str, Any]] = {}
-        self.tags: set[str] = set()
-        self.torrents: dict[str, dict[str, Any]] = {}
-        self.trackers: dict[str, list[str]] = {}
-        self.state: dict[str, Any] = {}
-
-    def ask(self) -> dict[str, Any]:
-        """The answer, not yet taken in: it may be lost on the way."""
-        response: HttpResponse = self.caller.get("sync/maindata", rid=self.rid)
-        assert response.status_code == 200
-        return response.json()
-
-    def poll(self) -> dict[str, Any]:
-        """Ask and take in; returns the answer without its number."""
-        told = self.ask()
-        self.take(told)
-        return {key: value for key, value in told.items() if key != "rid"}
-
-    def take(self, told: dict[str, Any]) -> None:
-        if told.get("full_update"):
-            self.categories, self.tags, self.torrents, self.trackers = {}, set(), {}, {}
-        self.rid = told["rid"]
-        for name, values in told.get("categories", {}).items():
-            self.categories.setdefault(name, {}).update(values)
-        for infohash, values in told.get("torrents", {}).items():
-            known = self.torrents.setdefault(infohash, {})
-            for key, value in values.items():
-                assert known.get(key, ...) != value, f"{key} is sent and has not changed"
-            known.update(values)
-        self.trackers.update(told.get("trackers", {}))
-        self.tags.update(told.get("tags", []))
-        for kept, part in ((self.categories, "categories"), (self.torrents, "torrents"), (self.trackers, "trackers")):  # fmt: skip
-            for gone in told.get(f"{part}_removed", []):
-                del kept[gone]
-        self.tags -= set(told.get("tags_removed", []))
-        self.state.update(told.get("server_state", {}))
-
-    def has_all(self) -> None:
-        """Compare with what somebody sees who asks for the first time."""
-        fresh = Mirror(self.caller)
-        fresh.poll()
-        assert self.torrents.keys() == fresh.torrents.keys()
-        for infohash, item in fresh.torrents.items():
-            assert self.torrents[infohash] == item
-        assert (self.categories, self.tags) == (fresh.categories, fresh.tags)
-        assert self.trackers == fresh.trackers
-        moving = {"free_space_on_disk", "alltime_dl", "dl_info_data"}
-        assert {k: v for k, v in self.state.items() if k not in moving} == {
-            k: v for k, v in fresh.state.items() if k not in moving
-        }
 
 
 @pytest.fixture
 def client(sonarr: Caller) -> Mirror:
     return Mirror(sonarr)
-
-
-class Clock:
-    """A time that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def time(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -397,109 +324,3 @@ def test_peers_are_nobody(sonarr: Caller):
     assert sonarr.get("sync/torrentPeers", hash=job.infohash, rid=1).json() == {"rid": 2}
     for params in ({}, {"hash": "0" * 40}):
         assert sonarr.get("sync/torrentPeers", **params).status_code == 404
-
-
-def _steps(rng: random.Random, caller: Caller) -> list[Callable[[], object]]:
-    """Things that happen, all by chance."""
-
-    def some() -> Job | None:
-        jobs = list(Job.objects.present().order_by("pk"))
-        return rng.choice(jobs) if jobs else None
-
-    def on(change: Callable[[Job], object]) -> Callable[[], object]:
-        return lambda: (job := some()) and change(job)
-
-    def set_columns(**values: Callable[[], Any]) -> Callable[[], object]:
-        return on(
-            lambda job: Job.objects.filter(pk=job.pk).update(
-                **{key: value() for key, value in values.items()}
-            )
-        )
-
-    return [
-        lambda: JobFactory(category=rng.choice(["", "tv", "by-hand"])),
-        lambda: ClientTaskFactory(job__running=True, tags=["a"]),
-        lambda: JobFactory(completed=True),
-        on(lambda job: caller.post("torrents/delete", hashes=job.infohash)),
-        on(lambda job: Job.objects.filter(pk=job.pk).delete()),
-        on(lambda job: caller.post("torrents/setTags", hashes=job.infohash, tags=rng.choice(["", "a", "a,b"]))),
-        on(lambda job: caller.post("torrents/rename", hash=job.infohash, name=rng.choice("xyz"))),
-        set_columns(progress=rng.random, speed=lambda: rng.randrange(9**9), downloaded_bytes=lambda: rng.randrange(9**9)),
-        set_columns(queue_place=lambda: rng.randrange(10**9)),
-        set_columns(category=lambda: rng.choice(["", "tv", "other"])),
-        set_columns(error_message=lambda: rng.choice(["", "ünglück «x»", '"quoted" \\'])),
-        set_columns(status=lambda: rng.choice(JobStatus.values), completed_at=timezone.now),
-        set_columns(heartbeat_at=timezone.now),
-        lambda: Category.objects.get_or_create(pk=rng.choice(["tv", "films"])),
-        lambda: Category.objects.filter(pk=rng.choice(["tv", "films"])).update(save_path=rng.choice(["", "elsewhere"])),
-        lambda: Category.objects.filter(pk="tv").delete(),
-        lambda: tag_cases.create([rng.choice("abc")]),
-        lambda: tag_cases.delete([rng.choice("abc")]),
-        lambda: limits.set_speed_limits(download_limit=rng.choice([0, 5, 7])),
-        lambda: caller.post("app/setPreferences", json=f'{{"refresh_interval": {rng.choice([500, 1500])}}}'),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_whatever_happens_every_client_knows_all_of_it(sonarr: Caller, seed: int, clock: Clock):
-    rng = random.Random(seed)
-    clients = [Mirror(sonarr), Mirror(sonarr)]
-    steps = _steps(rng, sonarr)
-    for _ in range(5):
-        steps[0]()
-    for _ in range(30):
-        for step in rng.choices(steps, k=rng.randrange(4)):
-            step()
-        clock.now += rng.choice([0, 1, 15])
-        client = rng.choice(clients)
-        if rng.random() < 0.2:
-            client.ask()  # lost on the way
-        client.poll()
-        client.has_all()
-    assert Change.objects.count() > 25
-
-
-@pytest.mark.django_db(transaction=True)
-def test_clients_that_ask_while_others_write_miss_nothing(owner: Any):
-    jobs = [JobFactory() for _ in range(100)]
-    over = threading.Event()
-    mirrors = []
-    for _ in range(3):
-        mirrors.append(Mirror(Caller()))
-        mirrors[-1].caller.sign_in()
-    wrong: list[BaseException] = []
-
-    def write(number: int) -> None:
-        # Each job once: what is lost then is never told.
-        rng = random.Random(number)
-        for job in jobs[number::4]:
-            with transaction.atomic():
-                Job.objects.filter(pk=job.pk).update(error_message=f"written by {number}")
-                if connection.vendor != "sqlite":  # has one writer at a time
-                    time.sleep(rng.random() / 20)
-
-    def ask(mirror: Mirror) -> None:
-        while not over.is_set():
-            mirror.poll()
-
-    def safely(work: Callable[[], object]) -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001  the test looks at it
-            wrong.append(error)
-        finally:
-            connection.close()
-
-    pollers = [threading.Thread(target=safely, args=(partial(ask, one),)) for one in mirrors]
-    writers = [threading.Thread(target=safely, args=(partial(write, n),)) for n in range(4)]
-    for thread in (*pollers, *writers):
-        thread.start()
-    for thread in writers:
-        thread.join()
-    over.set()
-    for thread in pollers:
-        thread.join()
-    assert wrong == []
-    for mirror in mirrors:
-        mirror.poll()
-        mirror.has_all()
