@@ -61,6 +61,25 @@ def read(content: bytes) -> Torrent:
     )
 
 
+def contents(content: bytes) -> list[tuple[str, int]]:
+    """The files of a .torrent that `read` has accepted: name and bytes of each, with the folder that several have for
+    themselves. Padding is left out. Names are for showing; nothing is ever written under them."""
+    info = _decoded(content)[0].get(b"info")
+    if not isinstance(info, dict):
+        return []
+    name = _name(info)
+    if b"files" not in info:
+        return [(name, info.get(b"length", 0))]
+    found = []
+    for file in info[b"files"]:
+        parts = file.get(b"path.utf-8") or file.get(b"path")
+        if b"p" in _bytes(file.get(b"attr")) or not isinstance(parts, list):
+            continue
+        path = "/".join(_bytes(part).decode("utf-8", "replace") for part in parts[:MAX_DEPTH])
+        found.append((f"{name}/{shorten(without_controls(path), 1000)}", file.get(b"length", 0)))
+    return found
+
+
 def _without_pieces(is_v2: bool) -> str:
     if is_v2:
         return (

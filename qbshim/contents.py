@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from downloads import files
+from downloads import files, torrents
 from downloads.engines import targets
 from downloads.models import Job, JobFile
 from qbshim import serializers, states
@@ -12,13 +12,35 @@ from qbshim.rows import Row
 
 NORMAL: Final = 1
 """The priority of every file: all of them are fetched."""
+MOST_FILES: Final = 10_000
 USUAL_SUFFIX: Final = ".mp4"
 """Of a file that is not here yet; the host that gives it decides."""
 
 
 def of(row: Row) -> list[dict[str, Any]]:
     """The answer of `torrents/files`."""
-    return listed(row, list(JobFile.objects.filter(job=row.pk)))
+    files = list(JobFile.objects.filter(job=row.pk))
+    content = None if files else torrent_file(row)
+    return listed(row, files) if content is None else _of_torrent(row, torrents.contents(content))
+
+
+def _of_torrent(row: Row, inside: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """What a .torrent says. How far each file is only its downloader knows: all of them are as far as the whole."""
+    found: list[dict[str, Any]] = [
+        {
+            "availability": int(row.progress > 0),
+            "index": index,
+            "name": name,
+            "piece_range": [0, 0],
+            "priority": NORMAL,
+            "progress": row.progress,
+            "size": size,
+        }
+        for index, (name, size) in enumerate(inside[:MOST_FILES])
+    ]
+    if found:
+        found[0]["is_seed"] = states.is_done(row)
+    return found
 
 
 def listed(row: Row, rows: Sequence[JobFile]) -> list[dict[str, Any]]:

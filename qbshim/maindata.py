@@ -7,12 +7,14 @@ known (any more) leads to the whole.
 """
 
 import copy
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection
 
 from downloads.models import JobStatus
@@ -26,8 +28,6 @@ from qbshim.rows import Row
 RID_WRAPS_AT: Final = 1_000_000
 REMEMBERED: Final = 16
 """Answers of one session that a client may still have as its last one."""
-_STARTED = time.time()
-"""Answers of an older process may have said things otherwise: another public folder, other code."""
 _RUNNING = "j.status = 'downloading'"
 _COMPLETED = JobStatus.COMPLETED.value
 _STATUS, _HASH, _SITE = (rows.FIELDS.index(name) for name in ("status", "infohash", "source_site"))
@@ -62,9 +62,19 @@ class Answer:
 def _point(session: ClientSession, rid: int) -> SyncPoint | None:
     if rid <= 0 or not changes.are_kept():
         return None
-    oldest = max(time.time() - changes.VALID_SECONDS, _STARTED)
+    oldest = time.time() - changes.VALID_SECONDS
+    known = SyncPoint.objects.filter(session=session, rid=rid, dialect=dialect(), at__gte=oldest)
     # The newest: the numbers go round.
-    return SyncPoint.objects.filter(session=session, rid=rid, at__gte=oldest).last()
+    return known.last()
+
+
+def dialect() -> str:
+    """What makes the same job look otherwise to a client: another version, or another public folder.
+
+    An answer in another dialect is none that a difference could be told to.
+    """
+    told = repr((settings.VERSION, settings.QBIT_PUBLIC_SAVE_PATH, str(settings.DOWNLOAD_DIR)))
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
 
 
 def _remember(session: ClientSession, point: SyncPoint) -> int:
@@ -80,7 +90,7 @@ def _remember(session: ClientSession, point: SyncPoint) -> int:
         row = cursor.fetchone()
     if row is None:  # it was ended in this very moment
         return 1
-    point.session, point.rid = session, row[0]
+    point.session, point.rid, point.dialect = session, row[0], dialect()
     if point.rid % REMEMBERED == 1:
         kept = session.points.order_by("-id").values_list("pk", flat=True)[: REMEMBERED - 1]
         session.points.exclude(pk__in=list(kept)).delete()

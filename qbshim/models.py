@@ -125,6 +125,7 @@ class SyncPoint(models.Model):
 
     session = models.ForeignKey(ClientSession, on_delete=models.CASCADE, related_name="points")
     rid = models.PositiveIntegerField()
+    dialect = models.CharField(max_length=64, help_text="How it was told: see `qbshim.maindata`.")
     mark = models.JSONField()
     at = models.FloatField(help_text="Unix time.")
     labels = models.JSONField()

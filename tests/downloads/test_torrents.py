@@ -41,6 +41,8 @@ def test_a_folder_of_files(tmp_path: Path):
     read = torrents.read(made.dump(validate=False))
     assert (read.v1, read.name, read.size_bytes) == (made.infohash, "Für Elise", 30_000)
     assert read.is_private
+    inside = torrents.contents(made.dump(validate=False))
+    assert inside == [("Für Elise/a.mkv", 20_000), ("Für Elise/sub/b.mkv", 10_000)]
 
 
 def test_the_hash_is_over_the_very_bytes():
@@ -69,7 +71,31 @@ def test_padding_is_not_counted():
         {"length": 90, "path": [".pad", "90"], "attr": "p"},
         {"length": 5, "path": ["b.mkv"]},
     ]
-    assert torrents.read(of(files=files, length=None)).size_bytes == 15
+    padded = of(files=files, length=None)
+    assert torrents.read(padded).size_bytes == 15
+    assert torrents.contents(padded) == [("Film.mkv/a.mkv", 10), ("Film.mkv/b.mkv", 5)]
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["length", "path", "path.utf-8", "attr"]),
+            st.none()
+            | st.integers(0, 9)
+            | st.binary(max_size=5)
+            | st.lists(st.integers(0, 9) | st.binary(max_size=5), max_size=3),
+        ),
+        max_size=3,
+    )
+)
+def test_what_is_accepted_can_be_listed(files: list[dict]):
+    files = [{key: value for key, value in file.items() if value is not None} for file in files]
+    content = of(files=files, length=None)
+    try:
+        torrents.read(content)
+    except NotATorrent:
+        return
+    assert all(size >= 0 for _, size in torrents.contents(content))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from downloads import files, transitions
-from downloads.models import Job
+from downloads.models import Job, JobTorrent
 from tests.downloads.factories import JobFactory, JobFileFactory
 from tests.qbshim.conftest import UNKNOWN, Caller
 from tests.qbshim.factories import ClientTaskFactory
@@ -210,6 +210,18 @@ def test_each_episode_of_a_season_has_its_own_progress(sonarr: Caller, downloads
     [item] = sonarr.info(hashes=job.infohash, includeFiles="true")
     assert item["files"] == rows
     assert "files" not in sonarr.one(job)
+
+
+def test_a_torrent_file_says_what_is_inside(sonarr: Caller):
+    job = JobFactory(paused=True, episode=None, progress=0.5)
+    content = b"d4:infod5:filesld6:lengthi7e4:pathl5:a.mkveed6:lengthi9e4:pathl3:sub5:b.mkveee4:name4:Showee"
+    JobTorrent.objects.create(job=job, content=content, v1=job.infohash)
+    rows = sonarr.get("torrents/files", hash=job.infohash).json()
+    assert [(row["name"], row["size"], row["progress"]) for row in rows] == [
+        ("Show/a.mkv", 7, 0.5),
+        ("Show/sub/b.mkv", 9, 0.5),
+    ]
+    assert sonarr.get("torrents/export", hash=job.infohash).content == content
 
 
 def test_a_file_outside_the_save_path_is_listed_by_its_name(sonarr: Caller, downloads_here: Path):

@@ -274,10 +274,14 @@ def test_an_answer_that_is_too_old_leads_to_the_whole(client: Mirror):
     assert client.poll()["full_update"] is True
 
 
-def test_an_answer_of_an_older_process_leads_to_the_whole(client: Mirror, monkeypatch):
+@pytest.mark.parametrize("name", ["VERSION", "QBIT_PUBLIC_SAVE_PATH"])
+def test_an_answer_that_would_be_worded_otherwise_now_leads_to_the_whole(
+    client: Mirror, settings, name: str
+):
     client.poll()
-    monkeypatch.setattr(maindata, "_STARTED", time.time() + 1)
+    setattr(settings, name, "/another")
     assert client.poll()["full_update"] is True
+    assert "full_update" not in client.poll()
 
 
 def test_after_changes_that_nobody_wrote_down_all_start_from_the_whole(client: Mirror):
