@@ -315,7 +315,8 @@ def test_increments_reach_the_package(scene: Scene):
     assert data.delta().full_update is True
     scene.client.torrents_add_tags("x", scene.a)
     told = data.delta()
-    assert told.torrents == {scene.a: {"tags": "x"}}
+    # The one that runs may have become a second older.
+    assert told.torrents[scene.a] == {"tags": "x"}
     assert list(told.tags) == ["x"]
 
 
