@@ -9,6 +9,7 @@ import argparse
 import os
 import random
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.resolver import catalogue_of
 from bench.serving import Ask, report, served
 
+SITES = ("aniworld", "sto")
 POPULAR = 300
 """Titles that the clients ask for, over and over, as schedules do."""
 
@@ -27,16 +29,28 @@ def fill(titles: int, records: int) -> None:
     import django
 
     django.setup()
+    from django.db import connection
+
+    names = _names(titles)
+    pairs = [(SITES[n % len(SITES)], f"title-{n}", name) for n, name in enumerate(names)]
+    _fill_sites(titles)
+    _fill_titles(pairs)
+    _fill_records(pairs, records)
+    if connection.vendor == "postgresql":
+        # As autovacuum has done a minute later.
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+
+
+def _fill_sites(titles: int) -> None:
     from datetime import timedelta
 
     from django.utils import timezone
 
-    from catalogue.models import AvailabilityRecord, Site, Title, TitleMapping
-    from catalogue.words import title_key
+    from catalogue.models import Site
 
     now = timezone.now()
-    names = _names(titles)
-    for number, site_id in enumerate(("aniworld", "sto")):
+    for number, site_id in enumerate(SITES):
         site, _ = Site.objects.get_or_create(site_id=site_id)
         # Nobody listens there: what is measured is an answer from what is remembered.
         site.display_name, site.base_url, site.search_priority = (
@@ -44,11 +58,19 @@ def fill(titles: int, records: int) -> None:
             "http://127.0.0.1:1",
             number + 1,
         )
-        site.enabled, site.index_size, site.index_refreshed_at = True, titles // 2, now
+        site.enabled, site.index_size, site.index_refreshed_at = True, titles // len(SITES), now
         site.back_off_until = now + timedelta(days=1)
         site.last_error = "not asked by this benchmark"
         site.save()
-    pairs = [(("aniworld", "sto")[n % 2], f"title-{n}", name) for n, name in enumerate(names)]
+
+
+def _fill_titles(pairs: Sequence[tuple[str, str, str]]) -> None:
+    from django.utils import timezone
+
+    from catalogue.models import Title, TitleMapping
+    from catalogue.words import title_key
+
+    now = timezone.now()
     Title.objects.bulk_create(
         [
             Title(site_id=site, slug=slug, name=name[:300], learned_at=now)
@@ -67,26 +89,36 @@ def fill(titles: int, records: int) -> None:
         batch_size=2000,
         ignore_conflicts=True,
     )  # fmt: skip
-    languages = ("German Dub", "German Sub")
-    made, rows = 0, []
+
+
+def _fill_records(pairs: Sequence[tuple[str, str, str]], records: int) -> None:
+    """Five episodes in two languages of each title, and so on in further laps."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from catalogue.models import AvailabilityRecord
+
+    now = timezone.now()
     rng = random.Random(5)  # noqa: S311
-    while made < records:
-        site, slug, _ = pairs[(made // (2 * 5)) % len(pairs)]
-        lap = made // (2 * 5) // len(pairs)
-        rows.append(
-            AvailabilityRecord(
-                site_id=site, slug=slug, season=1, episode=lap * 5 + (made // 2) % 5 + 1,
-                language=languages[made % 2], is_available=True, host="VOE",
-                height=rng.choice((480, 720, 1080)), vcodec="h264", size_bytes=rng.randrange(10**8, 10**9),
-                duration_seconds=1400.0, checked_at=now,
-                first_seen_at=now - timedelta(seconds=rng.randrange(10**7)),
-            )
+
+    def row(number: int) -> AvailabilityRecord:
+        site, slug, _ = pairs[(number // 10) % len(pairs)]
+        lap = number // 10 // len(pairs)
+        return AvailabilityRecord(
+            site_id=site, slug=slug, season=1, episode=lap * 5 + (number // 2) % 5 + 1,
+            language=("German Dub", "German Sub")[number % 2], is_available=True, host="VOE",
+            height=rng.choice((480, 720, 1080)), vcodec="h264", size_bytes=rng.randrange(10**8, 10**9),
+            duration_seconds=1400.0, checked_at=now,
+            first_seen_at=now - timedelta(seconds=rng.randrange(10**7)),
         )  # fmt: skip
-        made += 1
-        if len(rows) == 2000:
-            AvailabilityRecord.objects.bulk_create(rows)
-            rows = []
-    AvailabilityRecord.objects.bulk_create(rows)
+
+    for some in _batches(range(records), 2000):
+        AvailabilityRecord.objects.bulk_create([row(number) for number in some])
+
+
+def _batches(numbers: range, size: int) -> Iterator[range]:
+    return (numbers[start : start + size] for start in range(0, len(numbers), size))
 
 
 def _names(titles: int) -> list[str]:

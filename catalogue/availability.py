@@ -9,14 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from anibridge.lib import http, media, ytdlp
 from anibridge.lib.errors import AniBridgeError, Cancelled
+from anibridge.lib.prepared import sql_of
 from anibridge.lib.ranged import RangedFile
 from anibridge.lib.text import shorten
 from catalogue import packs
@@ -201,21 +202,36 @@ def cached(
     """
     now = timezone.now()
     found: dict[tuple[str, str], list[AvailabilityRecord]] = {}
-    condition = Q(pk__in=[])
+    oldest: dict[tuple[str, bool], datetime] = {}
     for site, slug in wanted:
         found[site.pk, slug] = []
-        condition |= Q(site=site, slug=slug) & (
-            Q(is_available=True, checked_at__gt=now - ttl(site, available=True))
-            | Q(is_available=False, checked_at__gt=now - ttl(site, available=False))
-        )
-    rows = AvailabilityRecord.objects.filter(condition)
-    if season is not None:
-        rows = rows.filter(season=season)
-    if episode is not None:
-        rows = rows.filter(episode=episode)
+        for available in (True, False):
+            oldest[site.pk, available] = now - ttl(site, available=available)
+    if not found:
+        return found
+    sites = list(dict.fromkeys(site_id for site_id, _ in found))
+    slugs = list(dict.fromkeys(slug for _, slug in found))
+    numbers = [number for number in (season, episode) if number is not None]
+    statement = _of_titles(len(sites), len(slugs), season is not None, episode is not None)
+    rows = AvailabilityRecord.objects.raw(statement, [*sites, *slugs, *numbers])
     for row in sorted(rows, key=lambda one: (one.season, _place(one.episode), one.language)):
-        found[row.site_id, row.slug].append(row)
+        held = found.get((row.site_id, row.slug))
+        if held is not None and row.checked_at > oldest[row.site_id, row.is_available]:
+            held.append(row)
     return found
+
+
+@lru_cache(maxsize=256)
+def _of_titles(sites: int, slugs: int, of_season: bool, of_episode: bool) -> str:
+    """SQL for the records of so many sites and slugs, all of them with all; parameters in the order of the names."""
+    rows = AvailabilityRecord.objects.filter(
+        site__in=[str(n) for n in range(sites)], slug__in=[str(n) for n in range(slugs)]
+    )
+    if of_season:
+        rows = rows.filter(season=0)
+    if of_episode:
+        rows = rows.filter(episode=0)
+    return sql_of(rows)[0]
 
 
 def record(

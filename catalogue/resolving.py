@@ -8,9 +8,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from django.utils import timezone
 
+from anibridge.lib.prepared import sql_of
 from catalogue import learning, suggesting
 from catalogue.index import current
 from catalogue.matching import Hit, Score
@@ -356,13 +358,25 @@ def facts_of(titles: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Facts]:
     wanted = set(titles)
     if not wanted:
         return {}
-    rows = Title.objects.filter(
-        site_id__in={site_id for site_id, _ in wanted}, slug__in={slug for _, slug in wanted}
-    ).values_list("site_id", "slug", "name", "year", "end_year", "imdb_id", "seasons", "learned_at")
+    sites = list({site_id for site_id, _ in wanted})
+    slugs = list({slug for _, slug in wanted})
+    rows = Title.objects.raw(_facts(len(sites), len(slugs)), [*sites, *slugs])
     return {
-        (site_id, slug): Facts(name, year, end_year, imdb, tuple(seasons or ()), learned_at)
-        for site_id, slug, name, year, end_year, imdb, seasons, learned_at in rows
+        (row.site_id, row.slug): Facts(
+            row.name, row.year, row.end_year, row.imdb_id, tuple(row.seasons or ()), row.learned_at
+        )
+        for row in rows
     }
+
+
+@lru_cache(maxsize=256)
+def _facts(sites: int, slugs: int) -> str:
+    """SQL for the titles with these slugs of these sites."""
+    rows = Title.objects.filter(
+        site__in=[str(n) for n in range(sites)], slug__in=[str(n) for n in range(slugs)]
+    ).order_by()
+    fields = ("site", "slug", "name", "year", "end_year", "imdb_id", "seasons", "learned_at")
+    return sql_of(rows.only(*fields))[0]
 
 
 def _hits(query: str, sites: Collection[Site]) -> dict[str, list[Hit]]:

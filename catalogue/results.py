@@ -11,6 +11,11 @@ from catalogue.sites import get_adapter
 
 CACHE: Literal["cache"] = "cache"
 PROBE: Literal["probe"] = "probe"
+ENTRY_FIELDS = (
+    "pk", "site_id", "slug", "season", "episode", "language", "host", "height", "vcodec", "size_bytes",
+    "duration_seconds", "estimated", "first_seen_at",
+)  # fmt: skip
+"""What an entry says of its availability record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class ResultEntry:
     film: bool = False
     imdb_id: str = ""
     """A film's own («tt0133093»), where it was learnt."""
+    site_url: str = ""
+    """The base URL of its site; empty where that is not known."""
     record_id: int = field(default=0, compare=False)
     origin: Literal["cache", "probe"] = field(default=CACHE, compare=False)
     """Whether it was remembered, or this search asked the site for it."""
@@ -82,6 +89,25 @@ class ResultEntry:
     def place(self) -> tuple[datetime, int]:
         """Where it stands in the feed; pages that follow are anchored there."""
         return self.first_seen_at, self.record_id
+
+
+def entry_of(
+    row: Any,
+    *,
+    rank: int = 0,
+    title: str,
+    asked: str = "",
+    year: int | None = None,
+    site_url: str = "",
+) -> ResultEntry:
+    """The entry of an availability record, or of a row with ENTRY_FIELDS."""
+    return ResultEntry(
+        site_id=row.site_id, priority_rank=rank, slug=row.slug, title=title, season=row.season,
+        episode=row.episode, language=row.language, host=row.host, height=row.height,
+        vcodec=row.vcodec, size_bytes=row.size_bytes, duration_seconds=row.duration_seconds,
+        estimated=row.estimated, first_seen_at=row.first_seen_at, asked=asked, year=year,
+        site_url=site_url, record_id=row.pk,
+    )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -8,27 +8,28 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Literal
 
 from django.conf import settings
-from django.db.models import Q
 from django.utils import timezone
 
+from anibridge.lib.prepared import sql_of
 from catalogue import availability, learning, packs, places, probing, resolving
 from catalogue.availability import Finding
 from catalogue.errors import UnknownSite
+from catalogue.feed import feed
 from catalogue.fetching import client_for
 from catalogue.films import find_films
-from catalogue.models import AvailabilityRecord, Site, Title
+from catalogue.models import AvailabilityRecord, Site
 from catalogue.queries import MAX_QUERY, split_query, split_season, split_year
 from catalogue.releases import MAX_NUMBER
 from catalogue.resolving import TITLES_PER_SITE, Asked, Target
-from catalogue.results import CACHE, PROBE, Answered, Considered, ResultEntry, SiteReport
+from catalogue.results import CACHE, PROBE, Answered, Considered, ResultEntry, SiteReport, entry_of
 from catalogue.shows import Ids, Shows
 from catalogue.sites import SITES, get_adapter
 
 __all__ = [
-    "MAX_FEED",
     "TITLES_PER_SITE",
     "Answered",
     "Considered",
@@ -46,12 +47,6 @@ __all__ = [
 
 LISTED_FOR = timedelta(seconds=60)
 """How long a season page is believed to list all episodes: clients ask for a season under several titles in a row."""
-MAX_FEED = 1000
-ENTRY_FIELDS = (
-    "pk", "site_id", "slug", "season", "episode", "language", "host", "height", "vcodec", "size_bytes",
-    "duration_seconds", "estimated", "first_seen_at",
-)  # fmt: skip
-"""What an entry says of its availability record."""
 NO_IDS = Ids()
 
 
@@ -121,46 +116,6 @@ def _within(asked: Asked, sites: Sequence[str] | None, budget: float | None) -> 
     return answered
 
 
-def feed(
-    *,
-    offset: int = 0,
-    limit: int = 100,
-    sites: Sequence[str] | None = None,
-    where: Q | None = None,
-    up_to: tuple[datetime, int] | None = None,
-) -> list[ResultEntry]:
-    """What became available most recently, newest first: the query-less search. At most MAX_FEED at once.
-
-    `where` restricts the availability records. `up_to` is the `place` of the entry that the first page began with:
-    what arrived since then does not move the pages that follow.
-    """
-    asked = set(SITES) if sites is None else set(SITES) & set(sites)
-    there = dict(Site.objects.values_list("site_id", "enabled"))
-    shown = {site_id for site_id in asked if there.get(site_id)}
-    if not shown:
-        return []
-    start = max(offset, 0)
-    rows = AvailabilityRecord.objects.feed(sites=shown, without=there.keys() - shown).filter(
-        where or Q()
-    )
-    if up_to is not None:
-        moment, pk = up_to
-        rows = rows.filter(Q(first_seen_at__lt=moment) | Q(first_seen_at=moment, pk__lte=pk))
-    # Plain rows: making a hundred model instances takes as long as everything else together.
-    plain: Any = rows.values_list(*ENTRY_FIELDS, named=True)
-    page = list(plain[start : start + min(max(limit, 0), MAX_FEED)])
-    named = Title.objects.filter(
-        site_id__in={row.site_id for row in page}, slug__in={row.slug for row in page}
-    ).values_list("site_id", "slug", "name", "year")
-    titles = {(site_id, slug): (name, year) for site_id, slug, name, year in named}
-    entries = []
-    for row in page:
-        unnamed = row.slug.replace("-", " ").title()
-        name, year = titles.get((row.site_id, row.slug), (unnamed, None))
-        entries.append(_entry(row, 0, name, year=year))
-    return entries
-
-
 def probe_now(site_id: str, slug: str, season: int, episode: int | None) -> int:
     """Finish what a search had no time for; returns how many findings were recorded.
 
@@ -177,8 +132,14 @@ def probe_now(site_id: str, slug: str, season: int, episode: int | None) -> int:
 
 def _sites(asked: Sequence[str] | None) -> list[Site]:
     """The enabled sites that there is an adapter for, preferred first."""
-    names = set(SITES) if asked is None else set(SITES) & set(asked)
-    return list(Site.objects.enabled().filter(pk__in=names))
+    names = sorted(SITES) if asked is None else sorted(set(SITES) & set(asked))
+    return list(Site.objects.raw(_enabled(len(names)), names)) if names else []
+
+
+@lru_cache(maxsize=64)
+def _enabled(count: int) -> str:
+    """SQL for the enabled ones of so many sites."""
+    return sql_of(Site.objects.enabled().filter(pk__in=[str(n) for n in range(count)]))[0]
 
 
 def _targets(
@@ -353,7 +314,7 @@ def _entries(
         for row in records:
             if not row.is_available or row.episode is None or not _is_wanted(target, row, season):
                 continue
-            entry = _entry(row, ranks[target.site.pk], target.name, target.asked, year=target.year)
+            entry = _entry(row, ranks[target.site.pk], target)
             alias = (target.aliases or {}).get(row.episode, (row.season, row.episode))
             if alias != (row.season, row.episode):
                 entry = replace(entry, alias_season=alias[0], alias_episode=alias[1])
@@ -391,7 +352,7 @@ def _packs(
             agreed = packs.agrees(show, season, pack.episodes, now)
             if target.over if agreed is None else agreed:
                 rank, row = ranks[target.site.pk], pack.record
-                entry = _entry(row, rank, target.name, target.asked, year=target.year)
+                entry = _entry(row, rank, target)
                 entries.append(
                     replace(
                         entry, episodes=pack.episodes, origin=_origin(row, before),
@@ -421,13 +382,12 @@ def _is_wanted(target: Target, row: AvailabilityRecord, season: int) -> bool:
     return everything or row.season == season
 
 
-def _entry(
-    row: AvailabilityRecord, rank: int, title: str, asked: str = "", *, year: int | None = None
-) -> ResultEntry:
-    return ResultEntry(
-        site_id=row.site_id, priority_rank=rank, slug=row.slug, title=title, season=row.season,
-        episode=row.episode, language=row.language, host=row.host, height=row.height,
-        vcodec=row.vcodec, size_bytes=row.size_bytes, duration_seconds=row.duration_seconds,
-        estimated=row.estimated, first_seen_at=row.first_seen_at, asked=asked, year=year,
-        record_id=row.pk,
-    )  # fmt: skip
+def _entry(row: AvailabilityRecord, rank: int, target: Target) -> ResultEntry:
+    return entry_of(
+        row,
+        rank=rank,
+        title=target.name,
+        asked=target.asked,
+        year=target.year,
+        site_url=target.site.base_url,
+    )

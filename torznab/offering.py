@@ -31,7 +31,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where offers lead: below which address of ours, and where the sites are (id, base URL).
+    """Where offers lead: below which address of ours.
 
     `verified`: through a link of ours instead of by magnet. `day` because links change from day to day.
     """
@@ -39,22 +39,20 @@ class Where:
     base_url: str
     verified: bool
     day: int
-    sites: tuple[tuple[str, str], ...]
 
 
 @lru_cache(maxsize=REMEMBERED)
 def element(offer: Offer, where: Where) -> bytes:
     """The offer as an element of a feed."""
     item = items.of_entry(offer.entry, strm=offer.strm, tvdb_id=offer.tvdb_id)
-    return render.of_item(linked(item, where))
+    return render.of_item(linked(item, where, offer.entry.site_url))
 
 
-def linked(item: Item, where: Where) -> Item:
+def linked(item: Item, where: Where, site_url: str = "") -> Item:
     """The item with what a client fetches, and with the page where a person can read about it."""
     link = ""
     if where.verified:
         token = grabs.token(item.magnet, item.infohash)
         link = where.base_url + reverse("torznab:grab", args=[token])
-    base = dict(where.sites).get(item.site, "")
-    page = base.rstrip("/") + get_adapter(item.site).title_path(item.slug) if base else ""
-    return replace(item, link=link, page=page)
+    path = get_adapter(item.site).title_path(item.slug) if site_url else ""
+    return replace(item, link=link, page=site_url.rstrip("/") + path)

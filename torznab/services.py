@@ -1,25 +1,32 @@
 """From a query to the releases that answer it."""
 
 import hashlib
+import time
 from collections.abc import Collection
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
 
 from django.conf import settings
 from django.core.cache import cache
 
 from anibridge.lib.text import shorten
-from catalogue import grabs, verifying
+from catalogue import feed, grabs, verifying
 from catalogue.errors import UnknownSite
 from catalogue.models import Site
 from catalogue.search import Answered, Ids, films, search
-from catalogue.search import feed as newest
 from catalogue.sites import SITES
 from torznab import categories, items, offering, overload, render
 from torznab.errors import ReleaseGone
 from torznab.offering import Offer, Where
 from torznab.query import Query
 
-ANCHOR_SECONDS = 600
+ANCHOR_SECONDS: Final = 600
 """How long a client may take to turn all the pages of a feed."""
+PAGES_REMEMBERED: Final = 64
+"""Pages of a feed, each up to a hundred kilobytes and more."""
+
+Place = tuple[datetime, int]
 
 
 def sites_asked(site_id: str | None) -> frozenset[str]:
@@ -39,15 +46,13 @@ def find(query: Query, *, sites: Collection[str], client: str, base_url: str) ->
     """
     if query.limit == 0 or query.unanswerable:
         return []
-    if query.is_feed:
-        offers = _feed(query, sites, client)
-        test = items.connectivity(query.categories) if _is_untouched(query, offers) else None
-        if test:
-            return [render.of_item(offering.linked(test, _where(base_url)))]
-    else:
-        with overload.slot():
-            offers = _found(query, sites)
     where = _where(base_url)
+    if query.is_feed:
+        elements = _feed(query, sites, client, where)
+        test = items.connectivity(query.categories) if _is_untouched(query, elements) else None
+        return [render.of_item(offering.linked(test, where))] if test else elements
+    with overload.slot():
+        offers = _found(query, sites)
     return [offering.element(offer, where) for offer in offers]
 
 
@@ -104,29 +109,49 @@ def _searched(query: Query, sites: Collection[str]) -> Answered:
     )
 
 
-def _feed(query: Query, sites: Collection[str], client: str) -> list[Offer]:
+def _feed(query: Query, sites: Collection[str], client: str, where: Where) -> list[bytes]:
     """What became available most recently."""
     # What arrives while a client turns the pages would push the end of one page onto the next.
-    place = _anchor_key(query, sites, client)
+    anchor = _anchor_key(query, sites, client)
     variants = _variants()
     # Each record is as many items as there are variants; a page may begin in the middle of a record.
     first, skipped = divmod(query.offset, len(variants))
-    page = newest(
-        offset=first,
-        limit=-(-(skipped + query.limit) // len(variants)),
-        sites=sorted(sites),
-        where=categories.condition(query.categories),
-        up_to=cache.get(place) if query.offset else None,
+    contents = feed.look(
+        feed.Page(
+            offset=first,
+            limit=-(-(skipped + query.limit) // len(variants)),
+            sites=frozenset(sites),
+            where=categories.condition(query.categories),
+            up_to=cache.get(anchor, (None,))[0] if query.offset else None,
+        )
     )
-    if page and not query.offset and len(page) * len(variants) >= query.limit:
-        cache.set(place, page[0].place, ANCHOR_SECONDS)
-    found = [Offer(entry, strm) for entry in page for strm in variants]
-    return found[skipped : skipped + query.limit]
+    elements, place = _rendered(contents, variants, where)
+    if place and not query.offset and len(elements) >= query.limit:
+        _anchor(anchor, place)
+    return elements[skipped : skipped + query.limit]
 
 
-def _is_untouched(query: Query, offers: Collection[Offer]) -> bool:
+@lru_cache(maxsize=PAGES_REMEMBERED)
+def _rendered(
+    contents: feed.Contents, variants: tuple[bool, ...], where: Where
+) -> tuple[list[bytes], Place | None]:
+    """The elements of a page, and where it begins. They follow from what the page is made of, so they are right for as
+    long as that is the same."""
+    page = feed.read(contents)
+    elements = [offering.element(Offer(entry, strm), where) for entry in page for strm in variants]
+    return elements, page[0].place if page else None
+
+
+def _anchor(key: str, place: Place) -> None:
+    """Remember where a client's first page began; written only when that moved, or when it would be forgotten soon."""
+    told = (place, int(time.time() // ANCHOR_SECONDS))
+    if cache.get(key) != told:
+        cache.set(key, told, 2 * ANCHOR_SECONDS)
+
+
+def _is_untouched(query: Query, elements: Collection[bytes]) -> bool:
     """Whether there is nothing at all yet, which a client's test would take for a failure."""
-    return not offers and not query.offset and settings.TORZNAB_RETURN_TEST_RESULT
+    return not elements and not query.offset and settings.TORZNAB_RETURN_TEST_RESULT
 
 
 def _where(base_url: str) -> Where:
@@ -134,7 +159,6 @@ def _where(base_url: str) -> Where:
         base_url=base_url.rstrip("/"),
         verified=settings.TORZNAB_LINK_MODE == "verify",
         day=grabs.today(),
-        sites=tuple(Site.objects.values_list("site_id", "base_url")),
     )
 
 

@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from catalogue import grabs
 from catalogue.errors import UnknownSite
-from catalogue.models import AvailabilityRecord
+from catalogue.models import AvailabilityRecord, Site, Title
 from catalogue.sites import get_adapter
 from tests.catalogue.factories import AvailabilityRecordFactory, SiteFactory
 from tests.torznab.checker import read_feed
 from tests.torznab.conftest import Ask, make_show
+from torznab import services
 
 
 def test_the_newest_come_first_with_the_date_of_their_first_sight(ask: Ask):
@@ -220,10 +222,46 @@ def test_many_items_cost_no_more_queries_than_few(ask: Ask, monkeypatch, asked: 
     assert queries(ask, asked) <= few
 
 
-def test_the_feed_takes_four_queries_however_many_titles_it_names(
+def test_the_feed_takes_three_queries_however_many_titles_it_names_and_two_when_nothing_changed(
     ask: Ask, django_assert_num_queries
 ):
     for number in range(30):
         make_show(f"Story {number}")
-    with django_assert_num_queries(4):
-        read_feed(ask("t=search&cat=5030,5040&limit=50"))
+    with django_assert_num_queries(3):
+        first = ask("t=search&cat=5030,5040&limit=50").content
+    with django_assert_num_queries(2):
+        assert ask("t=search&cat=5030,5040&limit=50").content == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: Title.objects.update(name="Renamed"),
+        lambda: Site.objects.update(base_url="https://elsewhere.example"),
+        lambda: AvailabilityRecord.objects.update(height=480, checked_at=timezone.now()),
+        lambda: AvailabilityRecord.objects.order_by("pk")[0].delete(),
+        lambda: AvailabilityRecordFactory(slug="new-one"),
+    ],
+    ids=["a name", "an address", "a quality", "one gone", "one more"],
+)
+def test_a_page_that_was_remembered_is_told_anew_when_anything_in_it_changed(ask: Ask, change):
+    make_show("Sintel", episodes=3)
+    before = ask("t=search").content
+    assert ask("t=search").content == before
+    change()
+    assert ask("t=search").content != before
+
+
+def test_a_page_keeps_its_place_although_the_anchor_is_written_once(ask: Ask, monkeypatch):
+    slug = make_show("Sintel", episodes=4)
+    written: list[str] = []
+    real = services.cache.set
+    monkeypatch.setattr(
+        services.cache, "set", lambda key, *rest: (written.append(key), real(key, *rest))
+    )
+    for _ in range(3):
+        first = read_feed(ask("t=search&limit=2"))
+    AvailabilityRecordFactory(slug=slug, episode=77)
+    second = read_feed(ask("t=search&limit=2&offset=2"))
+    assert len(written) == 1
+    assert not {item.guid for item in first} & {item.guid for item in second}
