@@ -42,6 +42,8 @@ def fill(jobs: int) -> None:
 
     from django.conf import settings
     from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group, Permission
+    from django.db import connection
     from django.utils import timezone
 
     from anibridge.celery import prepare_broker
@@ -50,7 +52,11 @@ def fill(jobs: int) -> None:
     from qbshim.models import Category, ClientTask, Tag
 
     prepare_broker()
-    get_user_model().objects.create_superuser("bench", password=PASSWORD)
+    # As the README has it: a user with the one permission, in a group of his own.
+    user = get_user_model().objects.create_user("bench", password=PASSWORD)
+    group = Group.objects.create(name="download clients")
+    group.permissions.add(Permission.objects.get(codename="use_download_client"))
+    user.groups.add(group)
     Site.objects.get_or_create(
         site_id="demo", defaults={"display_name": "demo", "base_url": "http://127.0.0.1:1"}
     )
@@ -89,6 +95,10 @@ def fill(jobs: int) -> None:
         ],
         batch_size=2000,
     )  # fmt: skip
+    if connection.vendor == "postgresql":
+        # As autovacuum has done a minute later.
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
 
 
 def beat(parent: int) -> None:

@@ -1,7 +1,7 @@
 """`sync/maindata`: everything at first, then only what has changed.
 
-Each answer has a number (`rid`) of its own within a session, from 1 to 1,000,000 and round again. A client says the
-number of the answer that it has; what that one held is known from its SyncPoint and the change log, so whichever web
+Each answer that says something has a number (`rid`) of its own within a session, from 1 to 1,000,000 and round again;
+one that says nothing new has the number of the last. A client says the number of the answer that it has; what that one held is known from its SyncPoint and the change log, so whichever web
 process is asked, and however many clients share a session, each is told exactly the difference. A number that is not
 known (any more) leads to the whole.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from downloads.models import JobStatus
 from qbshim import categories as category_cases
@@ -44,6 +44,9 @@ def answer(session: ClientSession, rid: int) -> str:
             data, torrents = _whole(now)
         else:
             data, torrents = _difference(point, found, now), ""
+    if point is not None and not data.told and now - point.at < changes.VALID_SECONDS / 2:
+        # It has everything: the number of its last answer will do for this one, and nothing has to be written.
+        return rendering.encode({"rid": point.rid})
     point = SyncPoint(mark=mark.stored(), at=now, labels=data.labels, state=data.state)
     data.told["rid"] = _remember(session, point)
     text = rendering.encode(data.told)
@@ -80,21 +83,23 @@ def dialect() -> str:
 def _remember(session: ClientSession, point: SyncPoint) -> int:
     """Keep what was answered under a number of its own; returns that."""
     table = ClientSession._meta.db_table
-    with connection.cursor() as cursor:
-        # One statement, so two answers at once never get the same number.
-        cursor.execute(
-            f"UPDATE {table} SET last_rid = last_rid %% {RID_WRAPS_AT} + 1 "  # noqa: S608
-            "WHERE id = %s RETURNING last_rid",
-            [session.pk],
-        )
-        row = cursor.fetchone()
-    if row is None:  # it was ended in this very moment
-        return 1
-    point.session, point.rid, point.dialect = session, row[0], dialect()
-    if point.rid % REMEMBERED == 1:
-        kept = session.points.order_by("-id").values_list("pk", flat=True)[: REMEMBERED - 1]
-        session.points.exclude(pk__in=list(kept)).delete()
-    point.save(force_insert=True)
+    # One transaction, so that an answer waits for its turn to write once.
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            # One statement, so two answers at once never get the same number.
+            cursor.execute(
+                f"UPDATE {table} SET last_rid = last_rid %% {RID_WRAPS_AT} + 1 "  # noqa: S608
+                "WHERE id = %s RETURNING last_rid",
+                [session.pk],
+            )
+            row = cursor.fetchone()
+        if row is None:  # it was ended in this very moment
+            return 1
+        point.session, point.rid, point.dialect = session, row[0], dialect()
+        if point.rid % REMEMBERED == 1:
+            kept = session.points.order_by("-id").values_list("pk", flat=True)[: REMEMBERED - 1]
+            session.points.exclude(pk__in=list(kept)).delete()
+        point.save(force_insert=True)
     return point.rid
 
 
@@ -113,7 +118,7 @@ def _whole(now: float) -> tuple[Answer, str]:
 
 def _labels() -> dict[str, Any]:
     return {
-        "categories": serializers.categories(category_cases.folders()),
+        "categories": serializers.categories(category_cases.listed()),
         "tags": tags.names(),
     }
 

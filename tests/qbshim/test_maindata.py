@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from downloads import limits, transitions
@@ -52,11 +54,33 @@ def test_an_empty_server_has_empty_maps(client: Mirror):
     assert [told[part] for part in PARTS] == [{}, [], {}, {}]
 
 
-def test_nothing_new_is_a_number_and_nothing_else(client: Mirror):
-    JobFactory()
+@pytest.fixture
+def still_disk(monkeypatch) -> None:
+    """Other programs write to the disk whenever they like, and its free space is part of an answer."""
+    monkeypatch.setattr("qbshim.server.free_space", lambda: 10**12)
+
+
+@pytest.mark.usefixtures("still_disk")
+def test_nothing_new_is_the_number_of_the_last_answer_and_nothing_else(client: Mirror):
+    job = JobFactory()
     client.poll()
-    told = client.ask()
-    assert parts(told) == {"rid": 2}
+    for _ in range(3):
+        told = client.ask()
+        assert parts(told) == {"rid": 1}
+        client.take(told)
+    Job.objects.filter(pk=job.pk).update(error_message="x")
+    assert client.ask()["rid"] == 2
+
+
+@pytest.mark.usefixtures("still_disk")
+def test_who_hears_nothing_new_for_long_keeps_being_told_differences(client: Mirror, clock: Clock):
+    job = JobFactory()
+    client.poll()
+    for _ in range(10):
+        clock.now += changes.VALID_SECONDS / 3
+        assert "full_update" not in client.poll()
+    Job.objects.filter(pk=job.pk).update(error_message="x")
+    assert list(client.poll()["torrents"]) == [job.infohash]
 
 
 @pytest.mark.parametrize("rid", ["", "0", "-5", "x", "999999", "9" * 30, "2"])
@@ -295,7 +319,9 @@ def test_the_numbers_go_round(client: Mirror):
     client.poll()
     ClientSession.objects.update(last_rid=999_998)
     job = JobFactory()
-    assert [client.ask()["rid"] for _ in range(3)] == [999_999, 1_000_000, 1]
+    for number in (999_999, 1_000_000, 1):
+        Job.objects.filter(pk=job.pk).update(error_message=f"at {number}")
+        assert client.ask()["rid"] == number
     client.poll()
     client.caller.post("torrents/addTags", hashes=job.infohash, tags="a")
     assert client.poll()["torrents"] == {job.infohash: {"tags": "a"}}
@@ -309,16 +335,18 @@ def test_few_answers_are_remembered_for_each_session(client: Mirror):
     assert SyncPoint.objects.count() == 0
 
 
+@pytest.mark.usefixtures("still_disk")
 def test_what_has_not_changed_costs_nothing(client: Mirror, django_assert_num_queries):
     for count in (5, 50):
         jobs = [JobFactory() for _ in range(count)]
         client.poll()
         Job.objects.filter(pk=jobs[0].pk).update(error_message="x")
-        # Session and user, what the client has, the mark, the log, the changed job, and the new answer.
-        with django_assert_num_queries(7):
+        # Session and user, what the client has, the mark, the log, the changed job; a transaction with the new answer.
+        with django_assert_num_queries(9):
             assert list(client.poll()["torrents"]) == [jobs[0].infohash]
-        with django_assert_num_queries(7):
+        with CaptureQueriesContext(connection) as asked:
             assert parts(client.poll()) == {}
+        assert [one["sql"].split()[0] for one in asked] == ["SELECT"] * 5
 
 
 def test_peers_are_nobody(sonarr: Caller):
