@@ -81,5 +81,5 @@ def test_a_film_is_looked_up_without_its_series_name_too():
 
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=60))
 def test_any_text_is_compared(asked: str, film: str, series: str):
-    likeness(asked, written(film), (series,))
-    findable(film, asked, series)
+    assert 0 <= likeness(asked, written(film), (series,)).value <= 1
+    assert set(written(film, asked)) <= set(findable(film, asked, series))

@@ -21,7 +21,7 @@ def below(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
-def arrived(job: Job, body: bytes) -> None:
+def assert_arrived(job: Job, body: bytes) -> None:
     assert job.status == S.COMPLETED, job.error_message
     assert Path(job.result_path).read_bytes() == body
 
@@ -32,7 +32,7 @@ def serve(faults: FaultServer, route: server.Route, path: str = "/Film.2010.1080
 
 def test_a_file_arrives_with_its_size_and_name(engine, faults, video):
     job = carry(serve(faults, File(video)))
-    arrived(job, video)
+    assert_arrived(job, video)
     assert job.result_path == str(engine / "Film.2010.1080p.mp4")
     assert (job.progress, job.total_bytes, job.error_message) == (1.0, len(video), "")
     assert job.files.get().size_bytes == len(video)
@@ -43,14 +43,14 @@ def test_a_file_arrives_with_its_size_and_name(engine, faults, video):
 
 def test_a_connection_that_drops_goes_on_from_its_bytes(engine, faults, video):
     broken, whole = File(video, after=100_000), File(video)
-    arrived(carry(serve(faults, in_turn(broken, broken, whole))), video)
+    assert_arrived(carry(serve(faults, in_turn(broken, broken, whole))), video)
     assert faults.ranges("/Film.2010.1080p.mp4") == [None, "bytes=100000-", "bytes=200000-"]
     assert [one.headers.get("if-range") for one in faults.asked] == [None, '"one"', '"one"']
 
 
 def test_a_server_that_drops_again_and_again_still_gives_the_file(engine, faults, video, settings):
     settings.DOWNLOAD_RETRIES = 2
-    arrived(carry(serve(faults, File(video, after=60_000))), video)
+    assert_arrived(carry(serve(faults, File(video, after=60_000))), video)
     assert len(faults.asked) > 5
 
 
@@ -64,32 +64,34 @@ def test_dropping_before_anything_new_came_ends_the_attempts(engine, faults, vid
 def test_a_last_modified_date_is_a_validator_too(engine, faults, video):
     date = server.moment(-3600)
     broken = File(video, etag="", modified=date, after=100_000)
-    arrived(carry(serve(faults, in_turn(broken, File(video, etag="", modified=date)))), video)
+    assert_arrived(
+        carry(serve(faults, in_turn(broken, File(video, etag="", modified=date)))), video
+    )
     assert faults.asked[1].headers["if-range"] == date
 
 
 def test_without_any_validator_the_last_bytes_are_compared(engine, faults, video):
     broken = File(video, etag="", after=100_000)
-    arrived(carry(serve(faults, in_turn(broken, File(video, etag="")))), video)
+    assert_arrived(carry(serve(faults, in_turn(broken, File(video, etag="")))), video)
     assert faults.ranges("/Film.2010.1080p.mp4")[1] == f"bytes={100_000 - transfer.OVERLAP}-"
 
 
 def test_without_any_validator_another_file_of_the_same_size_is_noticed(engine, faults, video):
     other = bytes(len(video) - 8)
     lying = File(video[:4] + other + video[-4:], etag="", after=100_000)
-    arrived(carry(serve(faults, in_turn(lying, File(video, etag="")))), video)
+    assert_arrived(carry(serve(faults, in_turn(lying, File(video, etag="")))), video)
     assert faults.ranges("/Film.2010.1080p.mp4")[-1] is None
 
 
 def test_a_weak_etag_is_not_sent_but_noticed_when_it_changes(engine, faults, video):
     old = File(b"\0" * 4 + video[4:], etag='W/"a"', after=100_000)
-    arrived(carry(serve(faults, in_turn(old, File(video, etag='W/"b"')))), video)
+    assert_arrived(carry(serve(faults, in_turn(old, File(video, etag='W/"b"')))), video)
     assert all("if-range" not in one.headers for one in faults.asked)
 
 
 def test_a_file_that_changes_in_between_starts_over(engine, faults, video):
     old = File(b"\0\0\0\x20ftypisom" + bytes(300_000), etag='"old"', after=150_000)
-    arrived(carry(serve(faults, in_turn(old, File(video, etag='"new"')))), video)
+    assert_arrived(carry(serve(faults, in_turn(old, File(video, etag='"new"')))), video)
     # If-Range made the server send all of the new file at once.
     assert faults.ranges("/Film.2010.1080p.mp4") == [None, "bytes=150000-"]
 
@@ -101,13 +103,13 @@ def test_a_changed_file_of_a_server_that_ignores_if_range_starts_over(engine, fa
         request.headers.pop("if-range", None)
         File(video, etag='"new"')(request)
 
-    arrived(carry(serve(faults, in_turn(old, careless))), video)
+    assert_arrived(carry(serve(faults, in_turn(old, careless))), video)
     assert faults.ranges("/Film.2010.1080p.mp4") == [None, "bytes=150000-", None]
 
 
 def test_a_server_that_ignores_ranges_is_read_from_the_beginning(engine, faults, video):
     broken = File(video, ranges=False, after=100_000)
-    arrived(carry(serve(faults, in_turn(broken, File(video, ranges=False)))), video)
+    assert_arrived(carry(serve(faults, in_turn(broken, File(video, ranges=False)))), video)
 
 
 def test_a_wrong_content_range_is_not_joined(engine, faults, video):
@@ -117,7 +119,9 @@ def test_a_wrong_content_range_is_not_joined(engine, faults, video):
         )
         request.send(video[7:])
 
-    arrived(carry(serve(faults, in_turn(File(video, after=100_000), shifted, File(video)))), video)
+    assert_arrived(
+        carry(serve(faults, in_turn(File(video, after=100_000), shifted, File(video)))), video
+    )
     assert faults.ranges("/Film.2010.1080p.mp4") == [None, "bytes=100000-", None]
 
 
@@ -137,7 +141,9 @@ def test_a_part_that_does_not_say_what_it_is_of_is_not_joined(engine, faults, vi
         request.head(206, {"ETag": '"one"', **said})
         request.send(b"x" * 1000)
 
-    arrived(carry(serve(faults, in_turn(File(video, after=100_000), odd, File(video)))), video)
+    assert_arrived(
+        carry(serve(faults, in_turn(File(video, after=100_000), odd, File(video)))), video
+    )
 
 
 def test_more_than_a_part_announced_is_not_joined(engine, faults, video):
@@ -145,7 +151,9 @@ def test_more_than_a_part_announced_is_not_joined(engine, faults, video):
         request.head(206, {"Content-Range": f"bytes 100000-100999/{len(video)}", "ETag": '"one"'})
         request.send(b"x" * 5000)
 
-    arrived(carry(serve(faults, in_turn(File(video, after=100_000), generous, File(video)))), video)
+    assert_arrived(
+        carry(serve(faults, in_turn(File(video, after=100_000), generous, File(video)))), video
+    )
 
 
 def test_parts_that_are_smaller_than_asked_for_are_put_together(engine, faults, video):
@@ -157,18 +165,18 @@ def test_parts_that_are_smaller_than_asked_for_are_put_together(engine, faults, 
         request.head(206, headers)
         request.send(part)
 
-    arrived(carry(serve(faults, in_turn(File(video, after=100_000), piecewise))), video)
+    assert_arrived(carry(serve(faults, in_turn(File(video, after=100_000), piecewise))), video)
 
 
 def test_a_complete_file_that_a_416_confirms_is_finished(engine, faults, video):
     # Its length was never said, so only the answer to the request for more shows that there is no more.
     job = serve(faults, in_turn(server.chunked(video, ends=False), File(video, etag="")))
-    arrived(carry(job), video)
+    assert_arrived(carry(job), video)
 
 
 def test_a_416_for_a_longer_file_starts_over(engine, faults, video):
     old = File(video + b"\0" * 1000, etag="", after=len(video) + 500)
-    arrived(carry(serve(faults, in_turn(old, status(416), File(video)))), video)
+    assert_arrived(carry(serve(faults, in_turn(old, status(416), File(video)))), video)
 
 
 def test_a_416_for_everything_fails_at_once(engine, faults):
@@ -178,8 +186,8 @@ def test_a_416_for_everything_fails_at_once(engine, faults):
 
 
 def test_an_unknown_length_is_fine(engine, faults, video):
-    arrived(carry(serve(faults, server.chunked(video), "/a.mp4")), video)
-    arrived(carry(serve(faults, server.until_closed(video), "/b.mp4")), video)
+    assert_arrived(carry(serve(faults, server.chunked(video), "/a.mp4")), video)
+    assert_arrived(carry(serve(faults, server.until_closed(video), "/b.mp4")), video)
 
 
 def test_a_length_beside_chunks_says_nothing(engine, faults, video):
@@ -187,7 +195,7 @@ def test_a_length_beside_chunks_says_nothing(engine, faults, video):
         request.head(200, {"Transfer-Encoding": "chunked", "Content-Length": "7"})
         request.send(f"{len(video):x}\r\n".encode() + video + b"\r\n0\r\n\r\n")
 
-    arrived(carry(serve(faults, both)), video)
+    assert_arrived(carry(serve(faults, both)), video)
 
 
 def test_chunks_that_end_too_early_are_no_file(engine, faults, video):
@@ -226,7 +234,7 @@ def test_a_length_that_is_too_short_makes_no_video(engine, faults, video):
 
 def test_a_server_that_stops_sending_is_left_and_asked_again(engine, faults, video):
     job = serve(faults, in_turn(server.stalls(File(video), 120_000), File(video)))
-    arrived(carry(job), video)
+    assert_arrived(carry(job), video)
     assert faults.ranges("/Film.2010.1080p.mp4") == [None, "bytes=120000-"]
 
 
@@ -253,7 +261,7 @@ def test_a_server_that_asks_for_patience_gets_it(engine, faults, video, code):
     assert len(faults.asked) == 1, "no worker waits for it"
     assert 100 < (waiting.not_before - timezone.now()).total_seconds() <= 120
     Job.objects.update(not_before=timezone.now())
-    arrived(carry(job), video)
+    assert_arrived(carry(job), video)
 
 
 def test_patience_may_be_asked_for_until_a_date(engine, faults):
@@ -269,7 +277,7 @@ def test_a_nonsensical_retry_after_is_no_reason_to_wait_for_ever(engine, faults,
 
 
 def test_a_busy_server_without_a_time_is_asked_again_by_itself(engine, faults, video):
-    arrived(carry(serve(faults, in_turn(status(503), status(502), File(video)))), video)
+    assert_arrived(carry(serve(faults, in_turn(status(503), status(502), File(video)))), video)
     waiting = carry(serve(faults, status(429), "/other.mp4"))
     assert "next try in 10 s" in waiting.error_message
 
@@ -314,7 +322,7 @@ def test_what_never_works_fails_in_the_end(engine, faults):
 
 def test_a_redirect_is_followed(engine, faults, video):
     faults.serve("/real.mp4", File(video))
-    arrived(carry(serve(faults, status(302, Location="/real.mp4"))), video)
+    assert_arrived(carry(serve(faults, status(302, Location="/real.mp4"))), video)
 
 
 def test_a_redirect_to_a_private_address_is_refused(engine, faults, other_faults):
@@ -357,7 +365,7 @@ def test_a_failed_download_keeps_its_bytes_for_a_retry(engine, faults, video, se
     assert carry(job).status == S.FAILED
     transitions.start_over(job.pk, reason="retry")
     Job.objects.update(downloader=job.downloader)
-    arrived(carry(job), video)
+    assert_arrived(carry(job), video)
     assert faults.ranges("/Film.2010.1080p.mp4")[-1] == "bytes=100000-"
 
 
@@ -368,7 +376,7 @@ def test_a_worker_that_died_after_the_last_byte_needs_no_network(engine, faults,
     partial.write_bytes(video)
     notes = f'{{"etag": "\\"one\\"", "modified": "", "total": {len(video)}, "name": "x.mp4", "content_type": "video/mp4"}}'
     transfer.notes_of(partial).write_text(notes)
-    arrived(carry(job), video)
+    assert_arrived(carry(job), video)
     assert faults.asked == []
 
 
@@ -379,7 +387,7 @@ def test_bytes_without_proper_notes_are_not_trusted(engine, faults, video, notes
     partial.parent.mkdir(parents=True)
     partial.write_bytes(b"garbage" * 1000)
     transfer.notes_of(partial).write_text(notes)
-    arrived(carry(job), video)
+    assert_arrived(carry(job), video)
     assert faults.ranges("/Film.2010.1080p.mp4") == [None]
 
 
@@ -414,7 +422,7 @@ def test_a_running_download_is_stopped_from_outside(engine, faults, video, what)
         assert (after.status, kept.stat().st_size > 0) == (S.PAUSED, True)
         services.resume(job.pk)
         faults.serve("/Film.2010.1080p.mp4", File(video))
-        arrived(carry(job), video)
+        assert_arrived(carry(job), video)
         assert faults.ranges("/Film.2010.1080p.mp4")[-1] is not None
     else:
         assert below(engine) == []

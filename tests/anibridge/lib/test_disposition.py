@@ -84,6 +84,7 @@ def test_a_name_that_a_proper_server_sends_arrives(name: str):
     assert file_name(f"attachment; filename*=UTF-8''{quote(name, safe='')}") == expected
 
 
+@pytest.mark.timeout(20)
 def test_a_header_without_end_is_read_in_no_time():
-    file_name("attachment" + '; filename="\\' * 100_000)
-    file_name("attachment; filename=" + '"' * 100_000)
+    assert file_name("attachment" + '; filename="\\' * 100_000) == "; filename="
+    assert file_name("attachment; filename=" + '"' * 100_000) is None
