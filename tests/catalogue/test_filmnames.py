@@ -81,5 +81,7 @@ def test_a_film_is_looked_up_without_its_series_name_too():
 
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=60))
 def test_any_text_is_compared(asked: str, film: str, series: str):
-    assert 0 <= likeness(asked, written(film), (series,)).value <= 1
+    score = likeness(asked, written(film), (series,))
+    assert 0 <= score.f1 <= 1
+    assert not (score.exact and not score.accepted)
     assert set(written(film, asked)) <= set(findable(film, asked, series))
