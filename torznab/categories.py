@@ -94,6 +94,11 @@ def asks_for_episodes(asked: Collection[int]) -> bool:
     return not asked or any(_parent(one) == TV for one in known(asked))
 
 
+def asks_for_films(asked: Collection[int]) -> bool:
+    """Whether a film can be among what is asked for."""
+    return not asked or any(_parent(one) == MOVIES for one in known(asked))
+
+
 def known(asked: Iterable[int]) -> frozenset[int]:
     """Those of the asked categories that a release here can have."""
     return DECLARED.intersection(asked)

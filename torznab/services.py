@@ -26,6 +26,9 @@ ANCHOR_SECONDS: Final = 600
 PAGES_REMEMBERED: Final = 64
 """Pages of a feed, each up to a hundred kilobytes and more."""
 
+LEAST_SECONDS: Final = 0.5
+"""What films are looked for at least, where episodes took the time of a search."""
+
 Place = tuple[datetime, int]
 
 
@@ -93,13 +96,11 @@ def _found(query: Query, sites: Collection[str]) -> list[Offer]:
 
 
 def _searched(query: Query, sites: Collection[str]) -> Answered:
+    """What is asked for among episodes, among films, or among both, as a person asks who searches everywhere."""
+    numbered = bool(query.season or query.episode or query.absolute is not None)
     if not categories.asks_for_episodes(query.categories):
-        if query.season or query.episode or query.absolute is not None:
-            return Answered()
-        # A film's TMDB number is a series' as well: only the IMDb id is the same everywhere.
-        imdb = Ids(imdb=query.ids.imdb)
-        return films(query.title, year=query.year, ids=imdb, sites=sorted(sites))
-    return search(
+        return Answered() if numbered else _films(query, sites, settings.SEARCH_BUDGET_SECONDS)
+    answered = search(
         query.title,
         season=query.season,
         episode=query.episode,
@@ -107,6 +108,21 @@ def _searched(query: Query, sites: Collection[str]) -> Answered:
         ids=query.ids,
         sites=sorted(sites),
     )
+    everything = query.title and query.season is None and not numbered
+    if everything and categories.asks_for_films(query.categories):
+        left = settings.SEARCH_BUDGET_SECONDS - answered.milliseconds / 1000
+        among_films = _films(query, sites, max(left, LEAST_SECONDS))
+        there = {(one.is_film, one.release.identity) for one in answered.entries}
+        answered.entries += [
+            one for one in among_films.entries if (one.is_film, one.release.identity) not in there
+        ]
+    return answered
+
+
+def _films(query: Query, sites: Collection[str], seconds: float) -> Answered:
+    # A film's TMDB number is a series' as well: only the IMDb id is the same everywhere.
+    imdb = Ids(imdb=query.ids.imdb)
+    return films(query.title, year=query.year, ids=imdb, sites=sorted(sites), budget=seconds)
 
 
 def _feed(query: Query, sites: Collection[str], client: str, where: Where) -> list[bytes]:

@@ -86,6 +86,23 @@ def test_the_same_film_is_a_special_to_sonarr(ask: Ask, fogworks: str, skyhook: 
     assert not {item.guid for item in special} & {item.guid for item in film}
 
 
+@pytest.mark.parametrize("more", ["", "&cat=2000,5000", "&cat=2040,5040"])
+def test_who_searches_everywhere_meets_films_as_films(
+    ask: Ask, fogworks: str, megakino: str, more: str
+):
+    found = read_feed(ask(f"t=search&q=Fogworks%20The%20Long%20Fog{more}"))
+    named = [item.title for item in found]
+    assert "Fogworks.The.Long.Fog.German.1080p.WEB.H264-ANIWORLD" in named
+    assert len([name for name in named if name.endswith("-MEGAKINO")]) == 1
+    assert len({item.guid for item in found}) == len(found)
+
+
+def test_who_searches_everywhere_for_a_season_means_no_film(ask: Ask, fogworks: str):
+    found = read_feed(ask("t=search&q=Fogworks%20S01"))
+    assert found
+    assert not [item for item in found if 2000 in item.categories]
+
+
 def test_one_sites_film_hides_no_others(ask: Ask, fogworks: str, megakino: str):
     found = read_feed(ask(f"t=movie&q=Fogworks%20The%20Long%20Fog%202016&{CATEGORIES}"))
     assert {item.guid.split(":")[0] for item in found} == {"aniworld", "megakino"}
