@@ -5,12 +5,13 @@ and of where it is offered, so nothing in it can be out of date.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
 from django.urls import reverse
 
-from catalogue import grabs
+from catalogue import feed, grabs
 from catalogue.results import ResultEntry
 from catalogue.sites import get_adapter
 from torznab import items, render
@@ -18,6 +19,11 @@ from torznab.items import Item
 
 REMEMBERED: Final = 8192
 """Elements, each a little more than a kilobyte."""
+PAGES_REMEMBERED: Final = 64
+"""Pages of a feed, each a hundred kilobytes and more."""
+
+Place = tuple[datetime, int]
+"""Where an entry stands in the feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,16 @@ def element(offer: Offer, where: Where) -> bytes:
     """The offer as an element of a feed."""
     item = items.of_entry(offer.entry, strm=offer.strm, tvdb_id=offer.tvdb_id)
     return render.of_item(linked(item, where, offer.entry.site_url))
+
+
+@lru_cache(maxsize=PAGES_REMEMBERED)
+def page(
+    contents: feed.Contents, variants: tuple[bool, ...], where: Where
+) -> tuple[list[bytes], Place | None]:
+    """A page of the feed as elements, and where it begins. `variants`: which releases are `.strm` files."""
+    entries = feed.read(contents)
+    elements = [element(Offer(entry, strm), where) for entry in entries for strm in variants]
+    return elements, entries[0].place if entries else None
 
 
 def linked(item: Item, where: Where, site_url: str = "") -> Item:

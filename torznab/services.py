@@ -3,8 +3,6 @@
 import hashlib
 import time
 from collections.abc import Collection
-from datetime import datetime
-from functools import lru_cache
 from typing import Final
 
 from django.conf import settings
@@ -18,18 +16,14 @@ from catalogue.search import Answered, Ids, films, search
 from catalogue.sites import SITES
 from torznab import categories, items, offering, overload, render
 from torznab.errors import ReleaseGone
-from torznab.offering import Offer, Where
+from torznab.offering import Offer, Place, Where
 from torznab.query import Query
 
 ANCHOR_SECONDS: Final = 600
 """How long a client may take to turn all the pages of a feed."""
-PAGES_REMEMBERED: Final = 64
-"""Pages of a feed, each up to a hundred kilobytes and more."""
 
 LEAST_SECONDS: Final = 0.5
 """What films are looked for at least, where episodes took the time of a search."""
-
-Place = tuple[datetime, int]
 
 
 def sites_asked(site_id: str | None) -> frozenset[str]:
@@ -141,21 +135,10 @@ def _feed(query: Query, sites: Collection[str], client: str, where: Where) -> li
             up_to=cache.get(anchor, (None,))[0] if query.offset else None,
         )
     )
-    elements, place = _rendered(contents, variants, where)
+    elements, place = offering.page(contents, variants, where)
     if place and not query.offset and len(elements) >= query.limit:
         _anchor(anchor, place)
     return elements[skipped : skipped + query.limit]
-
-
-@lru_cache(maxsize=PAGES_REMEMBERED)
-def _rendered(
-    contents: feed.Contents, variants: tuple[bool, ...], where: Where
-) -> tuple[list[bytes], Place | None]:
-    """The elements of a page, and where it begins. They follow from what the page is made of, so they are right for as
-    long as that is the same."""
-    page = feed.read(contents)
-    elements = [offering.element(Offer(entry, strm), where) for entry in page for strm in variants]
-    return elements, page[0].place if page else None
 
 
 def _anchor(key: str, place: Place) -> None:

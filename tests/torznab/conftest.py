@@ -20,6 +20,7 @@ from tests.catalogue.factories import (
     TitleMappingFactory,
 )
 from tests.catalogue.skyhook import SkyHook
+from torznab import offering
 
 Ask = Callable[..., HttpResponse]
 
@@ -29,6 +30,8 @@ def forgetful(db: None) -> Iterator[None]:
     """The title index and the pages that were turned live in the process; each test starts without."""
     current.forget()
     cache.clear()
+    offering.page.cache_clear()
+    offering.element.cache_clear()
     yield
     current.forget()
 
