@@ -22,6 +22,7 @@ from yt_dlp.dependencies import Cryptodome
 from yt_dlp.downloader import get_suitable_downloader
 from yt_dlp.downloader.dash import DashSegmentsFD
 from yt_dlp.downloader.hls import HlsFD
+from yt_dlp.extractor import gen_extractor_classes
 from yt_dlp.networking.common import RequestDirector, RequestHandler, Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 
@@ -294,6 +295,13 @@ class GuardedYoutubeDL(YoutubeDL):
     def __init__(self, params: dict[str, Any], network: Network) -> None:
         self.network = network
         super().__init__({**params, "logger": _Log()})
+
+    def add_default_info_extractors(self) -> None:
+        """All that are on by default, in their order. yt-dlp works that out from its options anew for every page, which
+        takes it longer than everything else that it does before it asks; there is no such option here."""
+        for extractor in gen_extractor_classes():
+            if extractor._ENABLED:
+                self.add_info_extractor(extractor)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> RequestDirector:
         log = _Log()
