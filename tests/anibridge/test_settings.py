@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-SHOW = "from django.conf import settings; print(repr(getattr(settings, '{0}')))"
+SHOW = "from anibridge import settings; print(repr(settings.{0}))"
 
 
-def manage(data: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def python(data: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     env = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG"}}
     env |= {"ANIBRIDGE_DATA_DIR": str(data), **variables}
     return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
+        [sys.executable, *arguments],
         cwd=PROJECT,
         env=env,
         capture_output=True,
@@ -26,8 +26,12 @@ def manage(data: Path, *arguments: str, **variables: str) -> "subprocess.Complet
     )
 
 
+def manage(data: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return python(data, "manage.py", *arguments, **variables)
+
+
 def setting(data: Path, name: str, **variables: str) -> str:
-    done = manage(data, "shell", "--no-imports", "-c", SHOW.format(name), **variables)
+    done = python(data, "-c", SHOW.format(name), **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
