@@ -11,6 +11,8 @@ os.environ.setdefault("ANIBRIDGE_DEMO", "true")
 from anibridge.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Every test client starts the middleware anew, which would look at each of the admin's static files first.
+WHITENOISE_AUTOREFRESH = True
 SKYHOOK_BASE_URL = "http://127.0.0.1:9"  # nobody listens; tests of it bring their own
 SEARCH_BUDGET_SECONDS = 30.0  # a machine may be busy; tests of the budget set their own
 CELERY_BROKER_URL = "memory://localhost/"
