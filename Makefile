@@ -6,7 +6,7 @@ export ANIBRIDGE_DATA_DIR ?= data
 # One more than there are cores: the tests with real processes mostly wait.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
-.PHONY: help run demo test lint format bench services lock clean
+.PHONY: help run demo test upstream lint format bench services lock clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,9 @@ demo: $(VENV)/.runtime  ## the whole journey, against a running AniBridge or one
 test: $(VENV)/.development  ## the whole suite
 	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
+upstream: $(VENV)/.development  ## qbittorrent-api's own tests against AniBridge
+	@exec $(BIN)/python -m tests.upstream.qbittorrent_api $(ARGS)
+
 lint: $(VENV)/.development  ## ruff, import-linter, mypy, missing migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,6 +49,8 @@ format: $(VENV)/.development  ## let ruff put the code in order
 
 bench: $(VENV)/.development  ## measure against the references in bench/
 	$(BIN)/python -m bench.resolver
+	$(BIN)/python -m bench.torznab
+	$(BIN)/python -m bench.qbshim
 	$(BIN)/python -m bench.download
 	$(BIN)/python -m bench.strm
 

@@ -11,12 +11,14 @@ from unfold.admin import TabularInline
 
 from anibridge.lib.admin import ReadOnlyAdmin
 from downloads import services
-from downloads.errors import IllegalTransition
 from downloads.links_admin import FeedAdmin as FeedAdmin
 from downloads.links_admin import FilterRuleAdmin as FilterRuleAdmin
 from downloads.links_admin import LinkAdmin as LinkAdmin
 from downloads.models import Heartbeat, Job, JobEvent, JobFile
 from downloads.registry_admin import DownloaderAdmin as DownloaderAdmin
+
+MOST_REFUSALS = 10
+"""Told one by one after an action for many."""
 
 
 class ReadOnlyInline(TabularInline):
@@ -64,33 +66,37 @@ class JobAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Queue again", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        queued, refused = services.retry_many(queryset.values_list("pk", flat=True))
-        self.message_user(request, f"{queued} queued, {refused} not in a state to retry")
+        self._say(request, queryset, services.retry_many(_ids(queryset)), "queued")
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        cancelled = 0
-        for job in queryset:
-            try:
-                services.cancel(job.pk)
-                cancelled += 1
-            except IllegalTransition as error:
-                self.message_user(request, f"{job}: {error}", messages.WARNING)
-        self.message_user(request, f"{cancelled} cancelled")
+        self._say(request, queryset, services.cancel_many(_ids(queryset)), "cancelled")
 
     @admin.action(description="Delete, keep files", permissions=["operate"])
     def remove(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        self._remove(request, queryset, delete_files=False)
+        told = services.remove_many(_ids(queryset), delete_files=False)
+        self.message_user(request, f"{len(told.jobs)} deleted")
 
     @admin.action(description="Delete with files", permissions=["operate"])
     def remove_with_files(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        self._remove(request, queryset, delete_files=True)
+        told = services.remove_many(_ids(queryset), delete_files=True)
+        self.message_user(request, f"{len(told.jobs)} deleted")
 
-    def _remove(self, request: HttpRequest, queryset: QuerySet[Job], *, delete_files: bool) -> None:
-        ids = list(queryset.values_list("pk", flat=True))
-        for job_id in ids:
-            services.remove(job_id, delete_files=delete_files)
-        self.message_user(request, f"{len(ids)} deleted")
+    def _say(
+        self, request: HttpRequest, queryset: QuerySet[Job], told: services.Told, what: str
+    ) -> None:
+        """How many it was done to, and to whom it could not be."""
+        few = list(told.refusals)[:MOST_REFUSALS]
+        for job in queryset.model.objects.filter(pk__in=few).order_by("pk"):
+            self.message_user(request, f"{job}: {told.refusals[job.pk]}", messages.WARNING)
+        more = len(told.refusals) - len(few)
+        if more:
+            self.message_user(request, f"… and {more} others", messages.WARNING)
+        self.message_user(request, f"{len(told.jobs)} {what}")
+
+
+def _ids(jobs: QuerySet[Job]) -> list[int]:
+    return list(jobs.order_by().values_list("pk", flat=True))
 
 
 @admin.register(Heartbeat)

@@ -230,7 +230,7 @@ class DownloadViewSet(GenericViewSet[Job]):
         responses={200: _ONE, 400: _INVALID, 404: _NOT_FOUND, 409: _CONFLICT},
     )
     def partial_update(self, request: Request, reference: str) -> Response:
-        """Its place in the queue, its category or its rate limit. Files that are there already stay where they are."""
+        """Its place in the queue, its category or its rate limit. What follows its category is brought to its folder."""
         job = _job(reference)
         given = ChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
@@ -319,6 +319,7 @@ class DownloadViewSet(GenericViewSet[Job]):
                 "queue_position": before.count() + 1 if waits else None,
                 "forced": job.forced,
                 "rate_limit": job.rate_limit,
+                "rate_limit_note": job.limit_note,
                 "checksum": job.checksum,
                 "layout": job.layout,
                 "naming": job.naming,

@@ -11,7 +11,7 @@ from catalogue.releases import MAX_MAGNET_BYTES, MAX_NUMBER
 from downloads import asking, shown
 from downloads.control import MAX_AT_ONCE, Action
 from downloads.detection import DownloadType
-from downloads.models import Job, JobEvent, JobFile, JobStatus, Layout
+from downloads.models import Job, JobEvent, JobFile, JobStatus, Layout, LinkMode
 from downloads.models.links import validate_category
 from downloads.selecting import Selection
 
@@ -178,7 +178,11 @@ class NewDownloadSerializer(Strict):
     provider = serializers.CharField(
         required=False, max_length=60, allow_blank=True, help_text="The host to be asked first."
     )
-    mode = serializers.ChoiceField(["download", "strm"], required=False)
+    mode = serializers.ChoiceField(
+        LinkMode.choices,
+        required=False,
+        help_text="`strm`: a file that plays it; not for torrents.",
+    )
     name = serializers.CharField(required=False, max_length=500, allow_blank=True)
     category = CategoryField(required=False)
     save_path = serializers.CharField(
@@ -213,7 +217,7 @@ class NewDownloadSerializer(Strict):
             if lacking:
                 raise serializers.ValidationError(dict.fromkeys(lacking, "is needed with slug"))
         else:
-            odd = [name for name in (*own, "episode", "provider", "mode") if name in attrs]
+            odd = [name for name in (*own, "episode", "provider") if name in attrs]
             if odd:
                 raise serializers.ValidationError(dict.fromkeys(odd, "only goes with slug"))
         if attrs.get("layout") == Layout.LIBRARY and "naming" not in attrs:
@@ -235,6 +239,7 @@ class NewDownloadSerializer(Strict):
         return asking.Wish(
             link=said.get("url") or said.get("magnet") or "",
             episode=episode,
+            mode="download" if episode else said.get("mode", "download"),
             **{name: said[name] for name in kept if name in said},
         )
 
@@ -286,6 +291,9 @@ class SettingsSerializer(serializers.Serializer[Any]):
     )
     forced = serializers.BooleanField()
     rate_limit = serializers.IntegerField(allow_null=True)
+    rate_limit_note = serializers.CharField(
+        help_text="Why the downloader that has it does not keep to its limit; empty where it does."
+    )
     checksum = serializers.CharField()
     layout = serializers.ChoiceField(Layout.values)
     naming = serializers.DictField()

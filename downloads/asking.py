@@ -23,11 +23,11 @@ from catalogue.sites.links import address_of, episode_of, path_of, season_of
 from downloads import categories, files, queue, services
 from downloads.detection import DownloadType
 from downloads.errors import BadNaming, BadWish, OutsideRoot
-from downloads.models import Job, JobStatus, Layout
+from downloads.models import Job, JobStatus, Layout, LinkMode
 from downloads.models.links import validate_category
 from downloads.naming import Naming
 from downloads.orders import Order as Order
-from downloads.orders import order_for, order_for_torrent
+from downloads.orders import as_strm, order_for, order_for_torrent
 
 MAX_PATH = 900
 """Characters of a save path; leaves room for a file name in the column of a job's paths."""
@@ -52,10 +52,12 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One thing to be fetched: `link` or `episode`, and what was said about it."""
+    """One thing to be fetched: `link` or `episode`, and what was said about it. `mode` is for links; `strm` makes a file
+    that plays it."""
 
     link: str = ""
     episode: Episode | None = None
+    mode: str = LinkMode.DOWNLOAD.value
     name: str = ""
     category: str = ""
     save_path: str = ""
@@ -117,7 +119,9 @@ def order_of(wish: Wish) -> Order:
         order = _order_for_episode(wish.episode, **common)
     else:
         order = order_for(wish.link, **common)
-    if order.identity is not None and order.identity.site not in BARE_SITES:
+    if wish.mode == LinkMode.STRM:
+        order = as_strm(order)
+    if order.identity is not None:
         check_identity(order.identity)
     if wish.checksum and not CHECKSUM.fullmatch(wish.checksum):
         raise BadWish("a checksum must be sha256:…, sha1:… or md5:… in hexadecimal digits")
@@ -148,6 +152,8 @@ def order_of_torrent(content: bytes, wish: Wish) -> Order:
 
 def check_identity(identity: Identity) -> None:
     """Raises UnknownSite or UnsafeSlug for a release that no site here can have."""
+    if identity.site in BARE_SITES:  # no site has it: somebody gave us its address
+        return
     adapter = get_adapter(identity.site)
     adapter.check_slug(identity.slug)
     if not Site.objects.filter(pk=identity.site).exists():

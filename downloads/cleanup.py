@@ -32,7 +32,7 @@ def cleanup(*, dry_run: bool = False, now: datetime | None = None) -> list[Clean
     """
     now = now or timezone.now()
     old = now - timedelta(days=settings.DOWNLOAD_KEEP_RECORD_DAYS)
-    removed = Job.objects.filter(removed_at__lt=old).exclude(errands__isnull=False)
+    removed = Job.objects.filter(removed_at__lt=old, clear_at=None).exclude(errands__isnull=False)
     silent = Heartbeat.objects.filter(beat_at__lt=now - heartbeats.FORGOTTEN_AFTER)
     return [
         _partial_files(dry_run),

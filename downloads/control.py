@@ -13,7 +13,7 @@ from downloads.shown import DONE
 
 S = JobStatus
 MAX_AT_ONCE = 1000
-"""Downloads in one command. Each is a transaction of its own, so that one refusal costs nothing but itself."""
+"""Downloads in one command."""
 
 
 class Action(StrEnum):
@@ -43,6 +43,12 @@ FITS: Final[Mapping[Action, Sequence[str]]] = {
     **dict.fromkeys((Action.TOP, Action.BOTTOM, Action.UP, Action.DOWN), queue.WAITING),
 }
 """The statuses that an action is for. A command to «all that …» leaves the others out instead of failing at them."""
+_COMMANDS: Final[Mapping[Action, Callable[[Sequence[int]], services.Told]]] = {
+    Action.PAUSE: services.pause_many,
+    Action.RESUME: services.resume_many,
+    Action.CANCEL: services.cancel_many,
+    Action.RETRY: services.retry_many,
+}
 _PLACES: Final[Mapping[Action, Callable[[Sequence[int]], None]]] = {
     Action.TOP: queue.to_top,
     Action.BOTTOM: queue.to_bottom,
@@ -66,20 +72,28 @@ class Outcome:
 
 def act(job_id: int, action: Action, *, delete_files: bool = False) -> None:
     """Tell one download. Saying it twice is fine. Raises IllegalTransition, UnknownJob."""
-    if action == Action.DELETE:
-        services.remove(job_id, delete_files=delete_files)
-    elif action in _PLACES:
+    if action in _PLACES:
         _require(job_id, FITS[action], action)
         _PLACES[action]([job_id])
-    elif action == Action.PAUSE:
-        services.pause(job_id)
-    elif action == Action.CANCEL:
-        services.cancel(job_id)
-    elif action == Action.RETRY:
-        services.retry(job_id)
+    elif action == Action.DELETE:
+        services.remove(job_id, delete_files=delete_files)
     else:
-        _require(job_id, [status for status in S.values if status not in DONE], action)
-        services.resume(job_id)
+        told = _tell([job_id], action)
+        if job_id in told.refusals:
+            raise IllegalTransition(told.refusals[job_id])
+        if job_id not in told.jobs:
+            raise UnknownJob(_NO_SUCH)
+
+
+def _tell(ids: Sequence[int], action: Action, *, delete_files: bool = False) -> services.Told:
+    if action == Action.DELETE:
+        return services.remove_many(ids, delete_files=delete_files)
+    told = _COMMANDS[action](ids)
+    if action == Action.RESUME:
+        for job in [job for job in told.jobs.values() if job.status in DONE]:
+            reason = f"a download that is {job.status}: there is nothing to resume"
+            told.refusals[job.pk] = reason
+    return told
 
 
 def act_on(selection: Selection, action: Action, *, delete_files: bool = False) -> list[Outcome]:
@@ -130,16 +144,15 @@ def _act_on_all(
 ) -> list[Outcome]:
     if action in _PLACES:
         return _move(jobs, action)
-    outcomes = []
-    for job_id, infohash in jobs:
-        try:
-            act(job_id, action, delete_files=delete_files)
-            outcomes.append(Outcome(job_id, infohash))
-        except IllegalTransition as error:
-            outcomes.append(Outcome(job_id, infohash, str(error)))
-        except (UnknownJob, Job.DoesNotExist):  # deleted in this very moment
-            outcomes.append(Outcome(job_id, infohash, _NO_SUCH, True))
-    return outcomes
+    told = _tell([job_id for job_id, _ in jobs], action, delete_files=delete_files)
+    return [
+        Outcome(job_id, infohash, told.refusals[job_id])
+        if job_id in told.refusals
+        else Outcome(job_id, infohash)
+        if job_id in told.jobs
+        else Outcome(job_id, infohash, _NO_SUCH, True)  # deleted in this very moment
+        for job_id, infohash in jobs
+    ]
 
 
 def _move(jobs: Sequence[tuple[int, str]], action: Action) -> list[Outcome]:
@@ -159,8 +172,7 @@ def _require(job_id: int, statuses: Sequence[str], action: Action) -> None:
     if status is None:
         raise UnknownJob(_NO_SUCH)
     if status not in statuses:
-        reason = _no_place(action) if action in _PLACES else "there is nothing to resume"
-        raise IllegalTransition(f"a download that is {status}: {reason}")
+        raise IllegalTransition(f"a download that is {status}: {_no_place(action)}")
 
 
 def _no_place(action: Action) -> str:
@@ -180,4 +192,4 @@ def change(
     if category is not None:
         categories.assign([job_id], category)
     if sets_rate_limit:
-        Job.objects.filter(pk=job_id).update(rate_limit=rate_limit)
+        services.set_rate_limit([job_id], rate_limit)

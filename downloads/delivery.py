@@ -1,14 +1,14 @@
-"""Telling downloaders what their jobs have come to: pause, resume, cancel, delete. Repeated until they have heard it."""
+"""Telling downloaders what their jobs have come to: pause, resume, limit, cancel, delete. Repeated until they have heard it."""
 
 import logging
 from collections.abc import Sequence
 
 from django.utils import timezone
 
-from downloads import outbox
+from downloads import dispatch, outbox, transitions
 from downloads.contacts import contact
 from downloads.downloaders.base import MAX_BATCH, Adapter, DownloaderAway, NotReached
-from downloads.models import Downloader, Errand, ErrandAction
+from downloads.models import Downloader, Errand, ErrandAction, Job
 
 logger = logging.getLogger(__name__)
 A = ErrandAction
@@ -19,7 +19,8 @@ not count."""
 
 
 def run() -> int:
-    """Deliver what is due; returns how many errands are done. Two runs at once are fine."""
+    """Deliver what is due, some of it; returns how many errands are done. The next run is nudged as long as this one gets
+    somewhere. Two runs at once are fine."""
     now = timezone.now()
     done = 0
     waiting = Errand.objects.controls().due(now).values_list("downloader", flat=True)
@@ -30,6 +31,8 @@ def run() -> int:
             done += _deliver(downloader)
         except Exception:  # what is wrong with one must not keep the others waiting
             logger.exception("a bug: %s is not told what is due", downloader.name)
+    if done and Errand.objects.controls().due(timezone.now()).exists():
+        dispatch.nudge_delivery()
     return done
 
 
@@ -74,6 +77,8 @@ def _carry_out(adapter: Adapter, group: Sequence[Errand]) -> int:
         adapter.delete(first.remote_id, delete_files=first.delete_files)
     elif first.action == A.PAUSE:
         adapter.pause(first.remote_id)
+    elif first.action == A.LIMIT:
+        _limit(adapter, first)
     else:
         adapter.resume(first.remote_id)
     done = 0
@@ -83,6 +88,18 @@ def _carry_out(adapter: Adapter, group: Sequence[Errand]) -> int:
         else:
             _not_delivered(errand, "it did not say that it is gone", heard=True)
     return done
+
+
+def _limit(adapter: Adapter, errand: Errand) -> None:
+    """The limit is the one that the job has now: whoever changes it meanwhile leaves another errand."""
+    has_it = Job.objects.present().filter(pk=errand.job_id or 0, remote_id=errand.remote_id)
+    limits = list(has_it.values_list("rate_limit", flat=True))
+    if not limits:
+        return
+    kept = adapter.limit(errand.remote_id, limits[0])
+    text = f"{errand.downloader} limits no single download" if not kept and limits[0] else ""
+    if has_it.exclude(limit_note=text).update(limit_note=text) and text:
+        transitions.remark(errand.job_id or 0, text)
 
 
 def _not_delivered(errand: Errand, reason: str, *, heard: bool) -> None:

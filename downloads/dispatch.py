@@ -38,6 +38,11 @@ def nudge_tending() -> None:
     _once_on_commit(_send_tending)
 
 
+def nudge_clearing() -> None:
+    """After COMMIT, have the files of deleted jobs deleted; the sweeper does it anyway."""
+    _once_on_commit(_send_clearing)
+
+
 def _once_on_commit(send: Callable[[], None]) -> None:
     """A transaction that adds a thousand links wakes the dispatcher once."""
     if any(entry[1] is send for entry in transaction.get_connection().run_on_commit):
@@ -58,6 +63,13 @@ def _send_tending() -> None:
         current_app.send_task("downloads.tend", queue="downloads", retry=False)
     except (OperationalError, OSError) as error:
         logger.warning("no broker (%s): files are moved or checked when the sweeper comes", error)
+
+
+def _send_clearing() -> None:
+    try:
+        current_app.send_task("downloads.clear", retry=False)
+    except (OperationalError, OSError) as error:
+        logger.warning("no broker (%s): files are deleted when the sweeper comes", error)
 
 
 def _send_delivery() -> None:

@@ -74,7 +74,7 @@ def _note(errand: Errand, job: Job, answer: Answer | None, outcome: Outcome) -> 
     if answer is None:
         outbox.put_back(errand, "it gave no answer to this link")
     elif answer.remote_id:
-        if outbox.accepted(errand, answer.remote_id):
+        if outbox.accepted(errand, answer.remote_id, sent_limit=job.rate_limit):
             outcome.taken.append(job.pk)
     elif outbox.released(errand, refusal=answer.refusal):
         if answer.refusal:

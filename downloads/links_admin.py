@@ -16,20 +16,29 @@ from anibridge.lib.errors import AniBridgeError
 from downloads.links import feeds, processing, rules, saving
 from downloads.links.preview import Preview
 from downloads.links.preview import preview as preview_of
-from downloads.models import Feed, FilterRule, Link
+from downloads.models import Feed, FilterRule, Link, LinkMode
 
 PREVIEWED = 500
 
 
 @admin.register(Link)
 class LinkAdmin(ReadOnlyAdmin):
-    list_display = ("title", "state", "source", "series", "download_type", "reason", "created_at")
-    list_filter = ("state", "download_type", "feed")
+    list_display = (
+        "title",
+        "state",
+        "source",
+        "series",
+        "download_type",
+        "mode",
+        "reason",
+        "created_at",
+    )
+    list_filter = ("state", "download_type", "mode", "feed")
     search_fields = ("title",)
     date_hierarchy = "created_at"
     exclude = ("url", "url_sha1", "guid_sha1", "batch")
     readonly_fields = ("url_shown",)
-    actions = ("dispatch_now",)
+    actions = ("dispatch_now", "write_strm")
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may use the actions."""
@@ -52,14 +61,24 @@ class LinkAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Download now, whatever the rules say", permissions=["operate"])
     def dispatch_now(self, request: HttpRequest, queryset: QuerySet[Link]) -> None:
+        self._dispatch(request, queryset, LinkMode.DOWNLOAD.value, "given to the downloaders")
+
+    @admin.action(
+        description="Make .strm files that play them, whatever the rules say",
+        permissions=["operate"],
+    )
+    def write_strm(self, request: HttpRequest, queryset: QuerySet[Link]) -> None:
+        self._dispatch(request, queryset, LinkMode.STRM.value, "become .strm files")
+
+    def _dispatch(self, request: HttpRequest, links: QuerySet[Link], mode: str, told: str) -> None:
         done = 0
-        for link in queryset:
+        for link in links:
             try:
-                processing.dispatch_now(link.pk)
+                processing.dispatch_now(link.pk, mode)
                 done += 1
             except AniBridgeError as error:
                 self.message_user(request, f"{link}: {error}", messages.WARNING)
-        self.message_user(request, f"{done} given to the downloaders")
+        self.message_user(request, f"{done} {told}")
 
 
 class FeedForm(forms.ModelForm):
@@ -74,7 +93,7 @@ class FeedForm(forms.ModelForm):
 
     class Meta:
         model = Feed
-        fields = ("name", "enabled", "interval_seconds", "category", "fetch_existing")
+        fields = ("name", "enabled", "interval_seconds", "category", "mode", "fetch_existing")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -94,8 +113,8 @@ class FeedAdmin(ModelAdmin):
     list_filter = ("enabled",)
     search_fields = ("name", "url_shown")
     fields = (
-        "name", "url", "enabled", "interval_seconds", "category", "fetch_existing", "polled_at", "next_poll_at",
-        "failures", "last_error", "last_error_at", "last_warning",
+        "name", "url", "enabled", "interval_seconds", "category", "mode", "fetch_existing", "polled_at",
+        "next_poll_at", "failures", "last_error", "last_error_at", "last_warning",
     )  # fmt: skip
     readonly_fields = (
         "polled_at", "next_poll_at", "failures", "last_error", "last_error_at", "last_warning",

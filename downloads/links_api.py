@@ -18,7 +18,7 @@ from anibridge.lib.rest import Json, TooLarge
 from downloads.links import feeds, intake, preview, processing, saving
 from downloads.links.patterns import problems
 from downloads.links.rules import MAX_RULES
-from downloads.models import Feed, FilterRule, Link, LinkState
+from downloads.models import Feed, FilterRule, Link, LinkMode, LinkState
 from downloads.models.links import source_problem
 
 MAX_DRAFTS = 20
@@ -36,6 +36,11 @@ class ItemSerializer(serializers.Serializer[Any]):
     url = serializers.CharField(help_text="magnet:, http: or https:")
     description = serializers.CharField(required=False, allow_null=True)
     pub_date = serializers.DateTimeField(required=False, allow_null=True)
+    mode = serializers.ChoiceField(
+        LinkMode.choices,
+        required=False,
+        help_text="`strm`: a file that plays it; not for torrents.",
+    )
 
 
 class FetcherResultsSerializer(serializers.Serializer[Any]):
@@ -43,6 +48,11 @@ class FetcherResultsSerializer(serializers.Serializer[Any]):
 
     source = serializers.CharField(max_length=100)  # type: ignore[assignment]
     items = ItemSerializer(many=True)
+    mode = serializers.ChoiceField(
+        LinkMode.choices,
+        required=False,
+        help_text="Of items that name none; `download` if left out.",
+    )
 
 
 class AnswerSerializer(serializers.Serializer[Any]):
@@ -71,13 +81,13 @@ class FetcherResultsView(APIView):
         The older shape (`subscription_id, items[{title, description, download_url, pub_date}], fetcher_source, success,
         error_message`) is taken too: it is the one without `source`.
         """
-        source, items = _batch(request.data)
-        answers = intake.take(source, items)
+        source, items, mode = _batch(request.data)
+        answers = intake.take(source, items, mode=mode)
         return Response({"results": [_answer(one) for one in answers]})
 
 
-def _batch(data: Any) -> tuple[str, list[Any]]:
-    """(source, items) of either shape."""
+def _batch(data: Any) -> tuple[str, list[Any], str]:
+    """(source, items, mode of those that name none) of either shape."""
     if not isinstance(data, dict):
         raise exceptions.ParseError("the body must be an object with «source» and «items»")
     is_older = "source" not in data and "fetcher_source" in data
@@ -96,7 +106,10 @@ def _batch(data: Any) -> tuple[str, list[Any]]:
         )
     if is_older:
         items = [_newer(one) for one in items]
-    return str(source).strip(), items
+    mode = data.get("mode") or LinkMode.DOWNLOAD.value
+    if mode not in LinkMode.values:
+        raise serializers.ValidationError({"mode": f"one of {', '.join(LinkMode.values)}"})
+    return str(source).strip(), items, str(mode)
 
 
 def _newer(item: Any) -> Any:
@@ -119,8 +132,8 @@ class LinkSerializer(serializers.ModelSerializer[Link]):
     class Meta:
         model = Link
         fields = (
-            "id", "source", "feed", "url", "title", "description", "published_at", "download_type", "state",
-            "reason", "rule", "job", "parsed", "created_at", "last_seen_at",
+            "id", "source", "feed", "url", "title", "description", "published_at", "download_type", "mode",
+            "state", "reason", "rule", "job", "parsed", "created_at", "last_seen_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -131,6 +144,12 @@ ORDERINGS = {
     "published_at": Ordering("published_at"),
     "-published_at": Ordering("published_at", descending=True),
 }
+
+
+class DispatchSerializer(serializers.Serializer[Any]):
+    mode = serializers.ChoiceField(
+        LinkMode.choices, required=False, help_text="Takes the place of the link's own from now on."
+    )
 
 
 class LinkViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Link]):
@@ -186,14 +205,17 @@ class LinkViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         return pages.get_paginated_response(self.get_serializer(found, many=True).data)
 
     @extend_schema(
-        request=None,
+        request=DispatchSerializer,
         responses={200: LinkSerializer, 409: OpenApiResponse(description="it cannot be fetched")},
     )
     @action(detail=True, methods=["post"], url_path="dispatch")
     def dispatch_now(self, request: Request, pk: str | None = None) -> Response:
-        """Make a download of it, whatever the rules say. Asking again changes nothing while that is there."""
+        """Make a download of it, whatever the rules say, or a .strm file. Asking again changes nothing while that is
+        there."""
+        asked = DispatchSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
         try:
-            link = processing.dispatch_now(int(pk or 0))
+            link = processing.dispatch_now(int(pk or 0), asked.validated_data.get("mode", ""))
         except Link.DoesNotExist:
             raise exceptions.NotFound from None
         return Response(LinkSerializer(link).data)
@@ -207,7 +229,7 @@ class FeedSerializer(serializers.ModelSerializer[Feed]):
     class Meta:
         model = Feed
         fields = (
-            "id", "name", "url", "enabled", "interval_seconds", "category", "fetch_existing", "polled_at",
+            "id", "name", "url", "enabled", "interval_seconds", "category", "mode", "fetch_existing", "polled_at",
             "next_poll_at", "failures", "last_error", "last_error_at", "last_warning", "created_at",
         )  # fmt: skip
         read_only_fields = (
@@ -237,11 +259,7 @@ class FeedViewSet(ModelViewSet[Feed]):
     @extend_schema(responses={200: FeedSerializer, 201: FeedSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Add a feed; 200 and the feed as it is now when there is one with this address already."""
-        given = FeedSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        given.save()
-        code = status.HTTP_201_CREATED if given.was_created else status.HTTP_200_OK
-        return Response(given.data, status=code)
+        return _saved(FeedSerializer(data=request.data))
 
     def perform_destroy(self, instance: Feed) -> None:
         """Its rules and its links go with it; downloads stay."""
@@ -369,11 +387,7 @@ class FilterViewSet(ModelViewSet[FilterRule]):
     @extend_schema(responses={200: FilterSerializer, 201: FilterSerializer})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Add a rule; 200 and the rule as it is now when there is the very same already."""
-        given = FilterSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        given.save()
-        code = status.HTTP_201_CREATED if given.was_created else status.HTTP_200_OK
-        return Response(given.data, status=code)
+        return _saved(FilterSerializer(data=request.data))
 
     def perform_destroy(self, instance: FilterRule) -> None:
         saving.delete_rule(instance)
@@ -389,3 +403,11 @@ class FilterViewSet(ModelViewSet[FilterRule]):
             data["drafts"], without=data.get("without", ()), sample=data["sample"]
         )
         return Response(asdict(shown))
+
+
+def _saved(given: FeedSerializer | FilterSerializer) -> Response:
+    """201 for a new one, 200 for one that was there already, each as it is now. Raises ValidationError."""
+    given.is_valid(raise_exception=True)
+    given.save()
+    code = status.HTTP_201_CREATED if given.was_created else status.HTTP_200_OK
+    return Response(given.data, status=code)

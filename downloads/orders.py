@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -87,6 +87,23 @@ def order_for(
     )
 
 
+NO_STREAM = "a torrent cannot be played as a stream; fetch it as a download"
+
+
+def as_strm(order: Order) -> Order:
+    """The same as a `.strm` file that plays it. Raises UnsupportedLink for a torrent, which has no stream."""
+    if order.identity is None or order.download_type in (DownloadType.MAGNET, DownloadType.TORRENT):
+        raise UnsupportedLink(NO_STREAM)
+    identity = replace(order.identity, strm=True)
+    return replace(
+        order,
+        identity=identity,
+        infohash=identity.infohash,
+        download_type=DownloadType.EPISODE,
+        size_bytes=None,
+    )
+
+
 def order_for_torrent(
     content: bytes,
     *,
@@ -153,7 +170,12 @@ def _of_ours(magnet: Magnet, identity: Identity) -> tuple[DownloadType, str]:
         raise UnsupportedLink(
             f"the {identity.site} entry of «{magnet.file_name}» leads in a circle"
         )
-    return link.download_type, link.url
+    if not identity.strm:
+        return link.download_type, link.url
+    if link.download_type != DownloadType.HTTP:
+        raise UnsupportedLink(NO_STREAM)
+    # Whatever its address is: nobody but us makes such a file.
+    return DownloadType.EPISODE, link.url
 
 
 def _exact_length(link: Link) -> int | None:

@@ -4,12 +4,14 @@ A SUBMIT errand is the intent to give a job to a downloader. It stays until it i
 the job. Whoever carries an errand leases it; a crash lets the lease run out, and the next one asks the downloader
 for the hash before anything is sent again (`downloads.dispatching`). The others are repeated until the downloader has
 heard them (`downloads.delivery`): CANCEL drops what is unfinished with its data, DELETE forgets a download and says
-whether its files go.
+whether its files go, LIMIT brings the job's rate limit as it then is.
 """
 
 import logging
 import secrets
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
@@ -17,7 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from downloads import dispatch, transitions
-from downloads.models import Downloader, Errand, ErrandAction, Job, JobStatus
+from downloads.models import Downloader, Errand, ErrandAction, Job, JobContents, JobStatus
 
 logger = logging.getLogger(__name__)
 A, S = ErrandAction, JobStatus
@@ -30,9 +32,17 @@ PATIENCE = (0.0, 10.0, 60.0, 300.0, 900.0, 3600.0)
 
 def is_elsewhere(job: Job) -> bool:
     """Whether a downloader outside of AniBridge has the job."""
-    return job.downloader_id is not None and (
-        Downloader.objects.remote().filter(pk=job.downloader_id).exists()
-    )
+    return bool(elsewhere([job]))
+
+
+def elsewhere(jobs: Iterable[Job]) -> list[Job]:
+    """Those of the jobs that a downloader outside of AniBridge has; one query, or none."""
+    given = [job for job in jobs if job.downloader_id is not None]
+    if not given:
+        return []
+    known = Downloader.objects.remote().filter(pk__in={job.downloader_id for job in given})
+    remote = set(known.values_list("pk", flat=True))
+    return [job for job in given if job.downloader_id in remote]
 
 
 def tell(job: Job, action: ErrandAction, *, delete_files: bool = False) -> None:
@@ -41,8 +51,31 @@ def tell(job: Job, action: ErrandAction, *, delete_files: bool = False) -> None:
     Nothing for a job of our own workers, or one that no downloader has: while it is being handed over, whoever does
     that sees what has become of the job.
     """
-    if job.downloader_id is not None and job.remote_id and is_elsewhere(job):
-        post(job.downloader_id, job.remote_id, action, job_id=job.pk, delete_files=delete_files)
+    tell_many([job], action, delete_files=delete_files)
+
+
+def tell_many(jobs: Iterable[Job], action: ErrandAction, *, delete_files: bool = False) -> None:
+    """The same for many, in a handful of statements for each downloader."""
+    _post(
+        Word(job.downloader_id, job.remote_id, action, job.pk, delete_files)
+        for job in elsewhere(job for job in jobs if job.remote_id)
+        if job.downloader_id is not None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What one downloader is to be told about one of its downloads."""
+
+    downloader_id: int
+    remote_id: str
+    action: ErrandAction
+    job_id: int | None = None
+    delete_files: bool = False
+
+    @property
+    def download(self) -> tuple[int, str]:
+        return self.downloader_id, self.remote_id
 
 
 def post(
@@ -57,33 +90,61 @@ def post(
 
     Nothing is said where another job is the same torrent there: a link and a magnet may lead to one.
     """
-    if _is_shared(downloader_id, remote_id, job_id):
-        logger.info("job %s: another download is the same torrent; it is left alone", job_id)
-        return
-    older = Errand.objects.controls().filter(
-        downloader=downloader_id, remote_id=remote_id, leased_until=None
-    )
-    if action in (A.PAUSE, A.RESUME):
-        older = older.filter(action__in=(A.PAUSE, A.RESUME))
-    older.delete()
-    Errand.objects.create(
-        downloader_id=downloader_id,
-        job_id=job_id,
-        remote_id=remote_id,
-        action=action,
-        delete_files=delete_files,
-    )
-    dispatch.nudge_delivery()
+    _post([Word(downloader_id, remote_id, action, job_id, delete_files)])
 
 
-def _is_shared(downloader_id: int, remote_id: str, job_id: int | None) -> bool:
-    here = {"downloader": downloader_id, "remote_id": remote_id}
+def _post(words: Iterable[Word]) -> None:
+    # Two of the jobs may be one download there: then the last word counts, as if they were said in turn.
+    last = {word.download: word for word in words}
+    by_downloader = defaultdict[int, list[Word]](list)
+    for word in last.values():
+        by_downloader[word.downloader_id].append(word)
+    for downloader_id, its in by_downloader.items():
+        shared = _shared(downloader_id, its)
+        said = [word for word in its if word.remote_id not in shared]
+        for job_id in [word.job_id for word in its if word.remote_id in shared]:
+            logger.info("job %s: another download is the same torrent; it is left alone", job_id)
+        _drop_older(downloader_id, said)
+        Errand.objects.bulk_create(
+            Errand(
+                downloader_id=word.downloader_id,
+                job_id=word.job_id,
+                remote_id=word.remote_id,
+                action=word.action,
+                delete_files=word.delete_files,
+            )
+            for word in said
+        )
+        if said:
+            dispatch.nudge_delivery()
+
+
+_REPLACED: Mapping[str, Sequence[ErrandAction]] = {
+    A.PAUSE: (A.PAUSE, A.RESUME),
+    A.RESUME: (A.PAUSE, A.RESUME),
+    A.LIMIT: (A.LIMIT,),
+}
+"""What a new errand makes pointless if it was not said yet; for the ones that are not here, everything."""
+
+
+def _drop_older(downloader_id: int, words: Sequence[Word]) -> None:
+    ids = defaultdict[Sequence[ErrandAction], list[str]](list)
+    for word in words:
+        ids[_REPLACED.get(word.action, ())].append(word.remote_id)
+    for actions, remote_ids in ids.items():
+        older = Errand.objects.controls().filter(downloader=downloader_id, leased_until=None)
+        older = older.filter(remote_id__in=remote_ids)
+        (older.filter(action__in=actions) if actions else older).delete()
+
+
+def _shared(downloader_id: int, words: Sequence[Word]) -> set[str]:
+    """Which of these downloads are another job's as well, or are just being handed over for one."""
+    about = {word.remote_id: word.job_id for word in words}
+    here = {"downloader": downloader_id, "remote_id__in": list(about)}
     jobs = Job.objects.present().filter(**here).exclude(status__in=(S.CANCELLED, S.FAILED))
-    submits = Errand.objects.submits().filter(**here)
-    return (
-        jobs.exclude(pk=job_id or 0).exists()
-        or submits.filter(job__removed_at=None).exclude(job=job_id).exists()
-    )
+    submits = Errand.objects.submits().filter(**here, job__removed_at=None)
+    pairs = [*jobs.values_list("remote_id", "pk"), *submits.values_list("remote_id", "job")]
+    return {remote_id for remote_id, job_id in pairs if job_id != about[remote_id]}
 
 
 @transaction.atomic
@@ -155,8 +216,11 @@ def put_back(errand: Errand, reason: str, *, heard: bool = True) -> None:
 
 
 @transaction.atomic
-def accepted(errand: Errand, remote_id: str) -> bool:
-    """The downloader has the job, as `remote_id`. False when the job wanted it no longer; then it drops it again."""
+def accepted(errand: Errand, remote_id: str, *, sent_limit: int | None = None) -> bool:
+    """The downloader has the job, as `remote_id`. False when the job wanted it no longer; then it drops it again.
+
+    `sent_limit` is the rate limit that the job had when it was sent.
+    """
     if not done(errand):
         _drop_stray(errand, remote_id)
         return False
@@ -171,9 +235,14 @@ def accepted(errand: Errand, remote_id: str) -> bool:
         dispatches=F("dispatches") + 1,
         misses=0,
         error_message="",
+        limit_note="",
         polled_at=None,
     )
+    JobContents.objects.filter(job=job).delete()  # what was said of an earlier download
     job.downloader_id, job.remote_id = errand.downloader_id, remote_id
+    # Not everybody takes a limit with the link, one that was there already has its own, and ours may be another by now.
+    if job.rate_limit is not None or sent_limit is not None:
+        tell(job, A.LIMIT)
     if job.status == S.PAUSED:
         tell(job, A.PAUSE)
         return True

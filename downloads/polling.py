@@ -15,7 +15,7 @@ from django.db.models.functions import Least
 from django.utils import timezone
 
 from anibridge.lib.errors import AniBridgeError
-from downloads import contacts, dispatch, placing, transitions
+from downloads import contacts, dispatch, inside, placing, transitions
 from downloads.contacts import contact
 from downloads.downloaders.base import LONGEST_ETA, MAX_BATCH, DownloaderAway, Report, State
 from downloads.files import safe_part
@@ -63,6 +63,7 @@ def poll(downloader_id: int) -> bool:
                 reports = adapter.status(list(dict.fromkeys(job.remote_id for job in page)))
                 for job in page:
                     take(downloader, job, reports.get(job.remote_id, Report(State.UNKNOWN)))
+                inside.learn(downloader, adapter, page, reports)
     except DownloaderAway as error:
         _missed(downloader, error)
         return False
@@ -73,7 +74,7 @@ def poll(downloader_id: int) -> bool:
 
 def _watched() -> JobQuerySet:
     """Jobs that a downloader has, and about which nothing is on its way to it."""
-    told = Errand.objects.exclude(job=None).values("job")
+    told = Errand.objects.unsettling().exclude(job=None).values("job")
     jobs = Job.objects.present().filter(status__in=WATCHED).exclude(downloader=None)
     return jobs.exclude(remote_id="").exclude(pk__in=told)
 
@@ -228,7 +229,7 @@ def _unchanged(job: Job) -> bool:
         and now.removed_at is None
         and (now.status, now.downloader_id, now.remote_id)
         == (job.status, job.downloader_id, job.remote_id)
-        and not Errand.objects.filter(job=job).exists()
+        and not Errand.objects.unsettling().filter(job=job).exists()
     )
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from anibridge.lib.errors import AniBridgeError
 from anibridge.lib.outbound import OutboundError
-from downloads import looking, torrent_links, torrents, transitions
+from downloads import adopting, looking, torrent_links, torrents, transitions
 from downloads.detection import DownloadType, detect
 from downloads.errors import NotATorrent, UnsupportedLink
 from downloads.models import Job, JobStatus, JobTorrent
@@ -23,10 +23,16 @@ RETRY_AFTER = (60.0, 300.0, 1800.0, 7200.0)
 
 
 def prepare(job: Job) -> bool:
-    """Make sure that a torrent's hash is known. False when the job cannot go on now: it was put off, or it failed.
+    """Make sure that a torrent's hash is known. False when the job cannot go on now: it was put off, it failed, or it is
+    another one that is there already.
 
     Changes `job` as it changes the row: a link that leads to a magnet makes it one.
     """
+    link = job.url
+    return _is_known(job) and adopting.adopt(job, link)
+
+
+def _is_known(job: Job) -> bool:
     if job.download_type == DownloadType.HTTP and job.magnet_metadata.get(looking.PERHAPS):
         try:
             looking.look(job)

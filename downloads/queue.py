@@ -23,6 +23,8 @@ S = JobStatus
 WAITING = (S.QUEUED, S.PAUSED, S.NO_DOWNLOADER, S.DOWNLOADER_ERROR)
 RESTED = timedelta(minutes=1)
 """So long after a try, a client may want the next one sooner than it was set."""
+IN_ONE_STEP = 500
+"""Jobs whose rows are locked by one transaction."""
 LOOKED_THROUGH = 5000
 """How far down a claim looks for a job that may run: a host's limit may hold up very many."""
 
@@ -141,7 +143,8 @@ def hurry(job_ids: Sequence[int]) -> None:
         chosen = Job.objects.present().filter(pk__in=job_ids[start : start + 500])
         rested = Q(started_at=None) | Q(started_at__lte=now - RESTED)
         put_off = chosen.filter(rested, status=S.QUEUED, not_before__gt=now, space_needed=None)
-        put_off.update(not_before=now, updated_at=now)
+        with transaction.atomic():
+            Job.objects.filter(pk__in=put_off.hold()).update(not_before=now, updated_at=now)
         asked = chosen.elsewhere().order_by().values_list("downloader", flat=True).distinct()
         downloaders.update(pk for pk in asked if pk is not None)
     if job_ids:
@@ -151,18 +154,27 @@ def hurry(job_ids: Sequence[int]) -> None:
         dispatch.nudge_poll(downloader_id)
 
 
-@transaction.atomic
 def force(job_ids: Iterable[int], *, enabled: bool = True) -> None:
     """Have jobs started although all slots are taken, or no longer so; paused ones go on."""
-    chosen = Job.objects.present().filter(pk__in=list(job_ids))
-    chosen.update(forced=enabled)
+    ids = sorted(set(job_ids))
+    for start in range(0, len(ids), IN_ONE_STEP):
+        _force(ids[start : start + IN_ONE_STEP], enabled=enabled)
+
+
+@transaction.atomic
+def _force(job_ids: Sequence[int], *, enabled: bool) -> None:
+    jobs = [job for job in transitions.lock(job_ids) if job.removed_at is None]
+    Job.objects.filter(pk__in=[job.pk for job in jobs]).update(forced=enabled)
     if not enabled:
         return
-    for job_id in chosen.filter(status=S.PAUSED).values_list("pk", flat=True):
-        job = transitions.move(job_id, S.QUEUED, reason="started by force")
-        outbox.tell(job, ErrandAction.RESUME)
-    if chosen.filter(status=S.QUEUED).exists():
+    paused = [job for job in jobs if job.status == S.PAUSED]
+    transitions.move_many(paused, S.QUEUED, reason="started by force")
+    outbox.tell_many(paused, ErrandAction.RESUME)
+    queued = [job for job in jobs if job.status == S.QUEUED]
+    if queued:
         wake()
+    if any(job.downloader_id is None for job in queued):
+        dispatch.nudge_dispatch()
 
 
 @transaction.atomic
@@ -196,4 +208,7 @@ def _chosen(job_ids: Iterable[int]) -> list[int]:
 
 def _place(places: Iterable[tuple[int, int]]) -> None:
     jobs = [Job(pk=pk, queue_place=place) for pk, place in places]
+    ids = sorted(job.pk for job in jobs)
+    for start in range(0, len(ids), IN_ONE_STEP):
+        Job.objects.filter(pk__in=ids[start : start + IN_ONE_STEP]).hold()
     Job.objects.bulk_update(jobs, ["queue_place"], batch_size=200)

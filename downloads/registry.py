@@ -148,7 +148,7 @@ def changed(downloader: Downloader) -> None:
     have not begun."""
     if downloader.is_builtin and not downloader.enabled:
         waiting = Job.objects.present().filter(status=S.QUEUED, downloader=downloader, attempts=0)
-        waiting.update(downloader=None)
+        Job.objects.filter(pk__in=waiting.hold()).update(downloader=None)
     Downloader.objects.filter(pk=downloader.pk).update(back_off_until=None, setbacks=0, failures=0)
     dispatch.nudge_dispatch()
     dispatch.nudge_delivery()
@@ -175,7 +175,7 @@ def forget(downloader: Downloader, *, force: bool = False) -> None:
             f"«{downloader}» has {count} downloads that are not over and is yet to be told {untold} things; "
             "wait, or delete it with force: then its downloads are handed to others"
         )
-    for job in busy.select_for_update():
+    for job in busy.select_for_update().order_by("pk"):
         values: dict[str, Any] = {
             "downloader": None,
             "remote_id": "",

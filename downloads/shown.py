@@ -82,8 +82,11 @@ def downloader_of(job: Job) -> str | None:
 
 
 def url_of(job: Job) -> str:
-    """The link that stands for the job. Without keys in it, it can be given back to make the same job."""
-    if job.url:
+    """The link that stands for the job. Without keys in it, it can be given back to make the same job.
+
+    A link that becomes a .strm file is shown as a magnet of ours: its address would make a download.
+    """
+    if job.url and job.download_type != DownloadType.EPISODE:
         return masked(job.url)
     name = job.name
     if job.download_type != DownloadType.EPISODE:

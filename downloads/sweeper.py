@@ -32,7 +32,9 @@ def sweep() -> list[int]:
         dispatch.nudge(job_id)
     if Job.objects.to_tend().exists():
         dispatch.nudge_tending()
-    _clear_leftovers()
+    if Job.objects.filter(clear_at__lte=timezone.now()).exists():
+        dispatch.nudge_clearing()
+    clear_leftovers()
     return nudged
 
 
@@ -48,7 +50,8 @@ def _let_in_who_waits_for_room() -> None:
             logger.info("job %s: there is room for it now", job.pk)
 
 
-def _clear_leftovers() -> None:
+def clear_leftovers() -> None:
+    """Drop the unfinished files of jobs that are gone, over, or left alone for long."""
     for job_id in leftovers():
         files.drop_partial(job_id)
 

@@ -4,6 +4,7 @@ from celery import Task, shared_task
 
 from downloads import (
     cleanup,
+    clearing,
     delivery,
     dispatch,
     dispatching,
@@ -11,6 +12,7 @@ from downloads import (
     queue,
     runner,
     services,
+    sweeper,
     tending,
 )
 from downloads.links import feeds, nudges, processing
@@ -39,6 +41,13 @@ def run_job(self: Task, job_id: int) -> None:
 def tend() -> None:
     """Move and check the files of finished downloads, as clients wished."""
     tending.run()
+
+
+@shared_task(name="downloads.clear", acks_late=True)
+def clear() -> None:
+    """Delete the files of deleted downloads, and what unfinished ones have left."""
+    clearing.run()
+    sweeper.clear_leftovers()
 
 
 @shared_task(name="downloads.sweep")

@@ -79,13 +79,15 @@ def relocate_many(job_ids: Sequence[int], folder: Path) -> dict[int, str]:
         some = list(job_ids[start : start + _IN_ONE_QUERY])
         stay = _refusals(some)
         refusals |= stay
-        moved = _relocate_bare(some, folder)
-        rest = [job_id for job_id in some if job_id not in moved and job_id not in stay]
-        room = AT_ONCE - len(here)
-        here += rest[:room]
-        later = Job.objects.present().filter(pk__in=rest[room:])
-        later = later.exclude(save_path=str(folder), moving_to="")
-        later.update(moving_to=str(folder), tending_tries=0, updated_at=timezone.now())
+        with transaction.atomic():
+            Job.objects.filter(pk__in=some).hold()
+            moved = _relocate_bare(some, folder)
+            rest = [job_id for job_id in some if job_id not in moved and job_id not in stay]
+            room = AT_ONCE - len(here)
+            here += rest[:room]
+            later = Job.objects.present().filter(pk__in=rest[room:])
+            later = later.exclude(save_path=str(folder), moving_to="")
+            later.update(moving_to=str(folder), tending_tries=0, updated_at=timezone.now())
     for job_id in here:
         with suppress(UnknownJob, Unmovable):  # deleted, or given away, in this very moment
             relocate(job_id, folder)
@@ -125,7 +127,9 @@ def recheck(job_ids: Sequence[int]) -> None:
         jobs = Job.objects.present().filter(pk__in=job_ids[start : start + _IN_ONE_QUERY])
         jobs = jobs.exclude(status=S.DOWNLOADING).exclude(downloader__in=_remote())
         jobs = jobs.filter(Q(status=S.COMPLETED) | _has_files())
-        asked += jobs.update(checking=True, tending_tries=0, updated_at=timezone.now())
+        with transaction.atomic():
+            chosen = Job.objects.filter(pk__in=jobs.hold())
+            asked += chosen.update(checking=True, tending_tries=0, updated_at=timezone.now())
     if asked:
         dispatch.nudge_tending()
 

@@ -1,6 +1,9 @@
 """The one door through which a job's status changes. Every change is compare-and-set and leaves a JobEvent."""
 
 import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,6 +56,7 @@ _FRESH_START: dict[str, Any] = {
     "dispatches": 0,
     "misses": 0,
     "polled_at": None,
+    "limit_note": "",
 }
 
 
@@ -77,6 +81,21 @@ def _locked(job_id: int) -> Job:
         raise UnknownJob(f"there is no job {job_id}") from None
 
 
+def lock(job_ids: Iterable[int]) -> list[Job]:
+    """Within a transaction: these jobs, deleted ones too, their rows locked in the order of ids (`JobQuerySet.hold` says
+    why); ids of nobody are left out."""
+    ids = list(job_ids)
+    return list(Job.objects.select_for_update().filter(pk__in=ids).order_by("pk")) if ids else []
+
+
+@dataclass(slots=True)
+class Moved:
+    """What became of many: the jobs that have the status now, new to them or not, and why others do not."""
+
+    jobs: list[Job] = field(default_factory=list)
+    refusals: dict[int, str] = field(default_factory=dict)
+
+
 @transaction.atomic
 def created(job: Job) -> None:
     """Record the first status of a job that was just saved."""
@@ -95,28 +114,75 @@ def move(
     job = _locked(job_id)
     if job.status == to:
         return job
-    if to not in ALLOWED[job.status]:
-        raise IllegalTransition(f"a job that is {job.status} cannot become {to}")
+    _require_step(job.status, to)
     if token is not None and (job.attempts != token or job.status != S.DOWNLOADING):
         raise IllegalTransition(f"job {job_id} was taken over by another worker")
-    _event(job, to, reason)
-    values: dict[str, Any] = {"status": to, "speed": 0, "eta": None, "updated_at": timezone.now()}
+    _write([job], to, reason, fields)
+    return job
+
+
+@transaction.atomic
+def move_many(jobs: Sequence[Job], to: JobStatus, *, reason: str = "", **fields: Any) -> Moved:
+    """`move` for jobs of `lock`, in a handful of statements, however many they are; who may not go there stays."""
+    moved = Moved()
+    going = []
+    for job in jobs:
+        try:
+            if job.status != to:
+                _require_step(job.status, to)
+                going.append(job)
+            moved.jobs.append(job)
+        except IllegalTransition as error:
+            moved.refusals[job.pk] = str(error)
+    _write(going, to, reason, fields)
+    return moved
+
+
+def _require_step(status: str, to: JobStatus) -> None:
+    if to not in ALLOWED[status]:
+        raise IllegalTransition(f"a job that is {status} cannot become {to}")
+
+
+def _write(jobs: Sequence[Job], to: JobStatus, reason: str, fields: dict[str, Any]) -> None:
+    """The step itself, for locked jobs that may take it: events, rows, and the jobs as they were given."""
+    now = timezone.now()
+    JobEvent.objects.bulk_create(
+        JobEvent(job=job, old=job.status, new=to, reason=reason, source_site=job.source_site)
+        for job in jobs
+    )
+    values: dict[str, Any] = {"status": to, "speed": 0, "eta": None, "updated_at": now}
     if to != S.DOWNLOADING:
         values |= {"owner": "", "heartbeat_at": None, "rate_share": None, "space_needed": None}
     if to == S.QUEUED:
-        values["not_before"] = timezone.now()
+        values["not_before"] = now
     values |= fields
-    # The status in the filter is what makes it compare-and-set where row locks do not exist (SQLite).
-    Job.objects.filter(pk=job_id, status=job.status).update(**values)
-    for name, value in values.items():
-        setattr(job, name, value)
-    return job
+    by_status = defaultdict[str, list[int]](list)
+    for job in jobs:
+        by_status[job.status].append(job.pk)
+    for old, ids in by_status.items():
+        # The status in the filter is what makes it compare-and-set where row locks do not exist (SQLite).
+        Job.objects.filter(pk__in=ids, status=old).update(**values)
+        whose = f"job {ids[0]}" if len(ids) == 1 else f"{len(ids)} jobs from {ids[0]} on"
+        logger.info("%s: %s → %s%s", whose, old, to, f": {reason}" if reason else "")
+    for job in jobs:
+        for name, value in values.items():
+            setattr(job, name, value)
 
 
 @transaction.atomic
 def start_over(job_id: int, *, reason: str) -> Job:
     """Queue a job again from nothing: after a failure, a cancellation or the loss of its file."""
-    return move(job_id, S.QUEUED, reason=reason, retry_count=F("retry_count") + 1, **_FRESH_START)
+    job = _locked(job_id)
+    _require_step(job.status, S.QUEUED)
+    start_over_many([job], reason=reason)
+    return job
+
+
+@transaction.atomic
+def start_over_many(jobs: Sequence[Job], *, reason: str) -> Moved:
+    """`start_over` for jobs of `lock`, in a handful of statements."""
+    again = F("retry_count") + 1
+    return move_many(jobs, S.QUEUED, reason=reason, retry_count=again, **_FRESH_START)
 
 
 @transaction.atomic
@@ -254,11 +320,27 @@ def release_stale(now: datetime | None = None) -> list[int]:
 def remove(job_id: int, *, delete_files: bool) -> Job:
     """Delete a job: it ends, frees its hash for a new one, and is no longer listed. Twice is fine."""
     job = _locked(job_id)
-    if job.removed_at is not None:
-        return job
-    if S.CANCELLED in ALLOWED[job.status]:
-        job = move(job_id, S.CANCELLED, reason="deleted")
-    job.removed_at = timezone.now()
-    job.delete_files = delete_files
-    job.save(update_fields=["removed_at", "delete_files", "updated_at"])
+    remove_many([job], delete_files=delete_files)
     return job
+
+
+@transaction.atomic
+def remove_many(
+    jobs: Sequence[Job], *, delete_files: bool, clear_at: datetime | None = None
+) -> None:
+    """`remove` for jobs of `lock`, in a handful of statements. `clear_at` is when whoever comes by may delete their
+    files, unless that is done by then."""
+    present = [job for job in jobs if job.removed_at is None]
+    ending = [job for job in present if S.CANCELLED in ALLOWED[job.status]]
+    move_many(ending, S.CANCELLED, reason="deleted")
+    now = timezone.now()
+    values = {
+        "removed_at": now,
+        "delete_files": delete_files,
+        "clear_at": clear_at,
+        "updated_at": now,
+    }
+    Job.objects.filter(pk__in=[job.pk for job in present]).update(**values)
+    for job in present:
+        for name, value in values.items():
+            setattr(job, name, value)

@@ -21,6 +21,7 @@ from catalogue.models import AvailabilityRecord
 from catalogue.releases import Identity
 from downloads import asking, orders, queue, tending
 from downloads import services as downloads
+from downloads.adopting import AS_TORRENT
 from downloads.detection import DownloadType, Link, detect
 from downloads.errors import NotATorrent, Unmovable
 from downloads.looking import PERHAPS
@@ -57,12 +58,15 @@ class AddOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """One thing that was understood: its order, the name that clients see, and the magnet they gave."""
+    """One thing that was understood: its order, the name that clients see, and the magnet they gave.
+
+    `to_find` is what a worker is to find out about a link, for the job's `magnet_metadata`.
+    """
 
     order: Order
     name: str
     magnet: str = ""
-    perhaps_torrent: bool = False
+    to_find: Mapping[str, bool] = field(default_factory=dict)
 
 
 def add(
@@ -110,15 +114,20 @@ def _of_link(url: str, options: AddOptions) -> _Wanted:
     if order.download_type == DownloadType.EPISODE and order.identity is not None:
         asking.check_identity(order.identity)
     if link.magnet is None:
-        return _Wanted(order, options.rename or order.name, perhaps_torrent=_says_little(link))
+        to_find = _to_find(link)
+        # Of a torrent the name is known when somebody has looked; until then it is the link's.
+        return _Wanted(order, options.rename or ("" if to_find else order.name), to_find=to_find)
     return _Wanted(order, options.rename or link.magnet.name or order.name, magnet)
 
 
-def _says_little(link: Link) -> bool:
-    """Whether an http link may be anything: to a qBittorrent every link is one to a .torrent file."""
-    if link.download_type != DownloadType.HTTP:
-        return False
-    return sniff.extension(name_of_address(link.url) or "") not in sniff.VIDEO_EXTENSIONS
+def _to_find(link: Link) -> dict[str, bool]:
+    """An http link may be anything, unless it ends like a video: to a qBittorrent every link is one to a .torrent file,
+    and the torrent is known by its own hash."""
+    if link.download_type == DownloadType.TORRENT:
+        return {AS_TORRENT: True}
+    if sniff.extension(name_of_address(link.url) or "") in sniff.VIDEO_EXTENSIONS:
+        return {}
+    return {PERHAPS: True, AS_TORRENT: True}
 
 
 def _take(wanted: _Wanted, options: AddOptions, category: str, folder: Path) -> tuple[Job, bool]:
@@ -143,8 +152,8 @@ def _take(wanted: _Wanted, options: AddOptions, category: str, folder: Path) -> 
             )
         if created or again:
             values: dict[str, Any] = {"subfolder": options.subfolder}
-            if wanted.perhaps_torrent:
-                values["magnet_metadata"] = {**job.magnet_metadata, PERHAPS: True}
+            if wanted.to_find:
+                values["magnet_metadata"] = {**job.magnet_metadata, **wanted.to_find}
             if again:
                 values |= {"category": category, "rate_limit": options.rate_limit}
             Job.objects.filter(pk=job.pk).update(**values)

@@ -12,5 +12,6 @@ class QbshimConfig(AppConfig):
         from qbshim import categories, triggers
 
         shared.finders.append(categories.own_folder)
+        shared.keep(categories.Keeper())
         pre_migrate.connect(triggers.on_migration, sender=self)
         post_migrate.connect(triggers.after_migration, sender=self)

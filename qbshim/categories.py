@@ -9,6 +9,7 @@ from pathlib import Path
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from downloads import categories as shared
 from downloads import files, tending
 from downloads.models import Job
 from qbshim import paths, preferences
@@ -30,15 +31,19 @@ def is_valid_name(name: str) -> bool:
     return len(name) <= MAX_NAME and not controls and bool(_NAME.fullmatch(name))
 
 
-def folders() -> dict[str, Path]:
-    """Every category with its folder, by name: the ones that clients made, and those that jobs lie in."""
+def listed() -> dict[str, tuple[Path, str | bool | None]]:
+    """Every category by name, the ones that clients made and those that jobs lie in: its folder, and the one that a client
+    wants for unfinished files (False: none, None: nobody said)."""
     base = default_folder()
-    found = {category.name: _folder(category, base) for category in Category.objects.all()}
+    found = {
+        category.name: (_folder(category, base), _for_unfinished(category))
+        for category in Category.objects.all()
+    }
     in_use = (
         Job.objects.present().exclude(category="").order_by().values_list("category", flat=True)
     )
     for name in in_use.distinct():
-        found.setdefault(name, _below(base, name))
+        found.setdefault(name, (_below(base, name), None))
     return dict(sorted(found.items()))
 
 
@@ -69,20 +74,36 @@ def exists(name: str) -> bool:
     )
 
 
-def create(name: str, save_path: str) -> None:
-    """Make a category and its folder, which clients expect to exist. Raises ParameterInvalid or Conflict."""
+def _for_unfinished(category: Category) -> str | bool | None:
+    if category.use_download_path:
+        return category.download_path
+    return category.use_download_path
+
+
+def create(
+    name: str, save_path: str, *, download_path: str = "", use_download_path: bool | None = None
+) -> None:
+    """Make a category and its folder, which clients expect to exist. What they say about a folder for unfinished files is
+    kept and given back. Raises ParameterInvalid or Conflict."""
     checked_name(name)
-    stored = paths.stored(save_path)
+    stored, unfinished = paths.stored(save_path), paths.kept(download_path)
     folder = _make(_folder(Category(name=name, save_path=stored), default_folder()))
     try:
         with transaction.atomic():
-            Category.objects.create(name=name, save_path=stored)
+            Category.objects.create(
+                name=name,
+                save_path=stored,
+                download_path=unfinished,
+                use_download_path=use_download_path,
+            )
     except IntegrityError:
         raise Conflict("Unable to create category") from None
     logger.info("category «%s» in %s", name, folder)
 
 
-def edit(name: str, save_path: str) -> None:
+def edit(
+    name: str, save_path: str, *, download_path: str = "", use_download_path: bool | None = None
+) -> None:
     """Give a category another folder. What lies in the old one stays there and follows the category no longer, unless the
     preference `category_changed_tmm_enabled` wants it moved; so it is in qBittorrent."""
     if not name:
@@ -91,9 +112,10 @@ def edit(name: str, save_path: str) -> None:
     if category is None:
         raise Conflict("Unable to edit category")
     before = _folder(category, default_folder())
-    category.save_path = paths.stored(save_path)
+    category.save_path, category.download_path = paths.stored(save_path), paths.kept(download_path)
+    category.use_download_path = use_download_path
     folder = _make(_folder(category, default_folder()))
-    category.save(update_fields=["save_path"])
+    category.save(update_fields=["save_path", "download_path", "use_download_path"])
     if folder == before:
         return
     jobs = Job.objects.present().filter(category=name).select_related("client_task")
@@ -101,7 +123,7 @@ def edit(name: str, save_path: str) -> None:
     if preferences.get("category_changed_tmm_enabled"):
         _bring([job.pk for job in following], folder)
     else:
-        _stop_following(following)
+        _stop_following([job.pk for job in following])
 
 
 @transaction.atomic
@@ -110,6 +132,7 @@ def remove(names: Iterable[str]) -> None:
     for name in names:
         Category.objects.filter(pk=name).delete()
         jobs = Job.objects.present().filter(category=name)
+        jobs.hold()
         ClientTask.objects.filter(job__in=jobs, auto_tmm=True).update(auto_tmm=False)
         jobs.update(category="", updated_at=timezone.now())
 
@@ -144,23 +167,36 @@ def follows(job: Job, folder: Path | None = None) -> bool:
     return job.save_path == str(folder_of(job.category) if folder is None else folder)
 
 
-def assign(jobs: Sequence[Job], name: str) -> None:
-    """Put jobs into a category. The files of those that follow it are brought to its folder.
+class Keeper:
+    """What `downloads.categories` asks, whichever way a job is put into a category.
 
-    With the preference `torrent_changed_tmm_enabled` off they stay, and follow no category any more, as in qBittorrent.
+    With the preference `torrent_changed_tmm_enabled` off its files stay, and it follows no category any more, as in
+    qBittorrent.
     """
-    changed = [job for job in jobs if job.category != name]
-    folders = {old: folder_of(old) for old in {job.category for job in changed}}
-    following = [job for job in changed if follows(job, folders[job.category])]
-    now = timezone.now()
-    for part in _parts([job.pk for job in changed]):
-        Job.objects.filter(pk__in=part).update(category=name, updated_at=now)
-    if not following:
-        return
-    if preferences.get("torrent_changed_tmm_enabled"):
-        _bring([job.pk for job in following], folder_of(name))
-    else:
-        _stop_following(following)
+
+    def folder(self, name: str) -> Path:
+        return folder_of(name)
+
+    def following(self, jobs: Sequence[Job]) -> list[int]:
+        folders = {name: str(folder_of(name)) for name in {job.category for job in jobs}}
+        said = dict(ClientTask.objects.filter(job__in=jobs).values_list("job", "auto_tmm"))
+        found = []
+        for job in jobs:
+            follows = said.get(job.pk)
+            if job.save_path == folders[job.category] if follows is None else follows:
+                found.append(job.pk)
+        return found
+
+    def takes_along(self) -> bool:
+        return bool(preferences.get("torrent_changed_tmm_enabled"))
+
+    def let_go(self, job_ids: Sequence[int]) -> None:
+        _stop_following(job_ids)
+
+
+def assign(jobs: Sequence[Job], name: str) -> None:
+    """Put jobs into a category. The files of those that follow it are brought to its folder."""
+    shared.assign([job.pk for job in jobs], name)
 
 
 def gather(jobs: Sequence[Job]) -> None:
@@ -174,8 +210,8 @@ def _bring(ids: Sequence[int], folder: Path) -> None:
         logger.info("job %s stays where it is: %s", job_id, reason)
 
 
-def _stop_following(jobs: Sequence[Job]) -> None:
-    for part in _parts([job.pk for job in jobs]):
+def _stop_following(job_ids: Sequence[int]) -> None:
+    for part in _parts(job_ids):
         ClientTask.objects.filter(job__in=part).update(auto_tmm=False)
 
 

@@ -4,68 +4,64 @@ A command for many leaves out the ones it does not fit, and knows nothing of has
 themselves and come late.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from downloads import queue, renaming, tending
 from downloads import services as downloads
-from downloads.errors import IllegalTransition, UnknownJob
 from downloads.models import Job, JobStatus
 from qbshim import categories, preferences, services
 from qbshim.errors import Conflict
 from qbshim.models import ClientTask
 
-logger = logging.getLogger(__name__)
 S = JobStatus
 
 _STOPPABLE = (S.QUEUED, S.DOWNLOADING, S.DOWNLOADER_ERROR)
 _STARTABLE = (S.FAILED, S.CANCELLED, S.NO_DOWNLOADER, S.DOWNLOADER_ERROR)
+_UNFINISHED = tuple(status for status in S.values if status != S.COMPLETED)
 MOST_PLACED = 10_000
 """Torrents that one command may put elsewhere in the queue."""
 
 
 def stop(hashes: Sequence[str] | None) -> None:
     """Pause what waits or runs."""
-    for job in services.select(hashes, services.listed().filter(status__in=_STOPPABLE)):
-        _tolerantly(downloads.pause, job)
+    downloads.pause_many(_ids(hashes, status__in=_STOPPABLE))
 
 
 def start(hashes: Sequence[str] | None) -> None:
     """Let paused ones go on. Named ones that were given up, cancelled, or seen to have lost their file are tried again;
     `all` leaves those alone, since tools that stop and start everything by the clock do not mean them."""
-    for job in services.select(hashes, services.listed().filter(status=S.PAUSED)):
-        _tolerantly(downloads.resume, job)
+    downloads.resume_many(_ids(hashes, status=S.PAUSED))
     if hashes is None:
         return
-    for rows in (
-        services.listed().filter(status__in=_STARTABLE),
-        services.listed().filter(status=S.COMPLETED, result_path=""),
-    ):
-        for job in services.select(hashes, rows):
-            _tolerantly(downloads.retry, job)
+    downloads.retry_many(
+        [
+            *_ids(hashes, status__in=_STARTABLE),
+            *_ids(hashes, status=S.COMPLETED, result_path=""),
+        ]
+    )
 
 
 def force(hashes: Sequence[str] | None, *, enabled: bool) -> None:
     """Start, past the limits of the queue or within them: as a real server does, it starts either way."""
     start(hashes)
-    unfinished = services.listed().exclude(status=S.COMPLETED)
-    ids = [job.pk for job in services.select(hashes, unfinished)]
-    for part in _parts(ids):
-        queue.force(part, enabled=enabled)
+    queue.force(_ids(hashes, status__in=_UNFINISHED), enabled=enabled)
 
 
 def delete(hashes: Sequence[str] | None, *, delete_files: bool) -> None:
     """Remove jobs from the list, with what they wrote if asked; unfinished files always go."""
-    for job in services.select(hashes):
-        try:
-            downloads.remove(job.pk, delete_files=delete_files)
-        except UnknownJob:
-            continue
+    downloads.remove_many(_ids(hashes), delete_files=delete_files)
+
+
+def _ids(hashes: Sequence[str] | None, **columns: Any) -> list[int]:
+    """The jobs with these hashes whose columns are so; all of them for None."""
+    jobs = Job.objects.present().filter(**columns).order_by().values_list("pk", flat=True)
+    if hashes is None:
+        return list(jobs)
+    return [job_id for part in _parts(hashes) for job_id in jobs.filter(infohash__in=part)]
 
 
 def recheck(hashes: Sequence[str] | None) -> None:
@@ -121,6 +117,12 @@ def _relocate(ids: Sequence[int], folder: Path) -> None:
         raise Conflict("; ".join(dict.fromkeys(refusals.values())))
 
 
+def set_download_path(hashes: Sequence[str] | None, folder: str) -> None:
+    """Remember where a client wants unfinished files; torrents that follow their category are left alone."""
+    jobs = [job for job in services.select(hashes) if not categories.follows(job)]
+    change_kept(jobs, lambda kept: {**kept, "download_path": folder})
+
+
 def set_auto_management(hashes: Sequence[str] | None, *, enabled: bool) -> None:
     """Have torrents follow their category's folder, or stay where they are."""
     jobs = services.select(hashes)
@@ -131,17 +133,13 @@ def set_auto_management(hashes: Sequence[str] | None, *, enabled: bool) -> None:
 
 def set_download_limit(hashes: Sequence[str] | None, limit: int) -> None:
     """Bytes a second for each of these; none or less is no limit."""
-    ids = [job.pk for job in services.select(hashes)]
-    for part in _parts(ids):
-        Job.objects.filter(pk__in=part).update(
-            rate_limit=limit if limit > 0 else None, updated_at=timezone.now()
-        )
+    downloads.set_rate_limit(_ids(hashes), limit if limit > 0 else None)
 
 
 def limits(hashes: Sequence[str], *, upload: bool) -> dict[str, int]:
     """The limit of each, under the hash as it was asked for; -1 for one that is not there."""
     found = {
-        job.infohash: _kept(job).get("up_limit", 0) if upload else job.rate_limit or 0
+        job.infohash: kept_of(job).get("up_limit", 0) if upload else job.rate_limit or 0
         for job in services.select([one.lower()[:64] for one in hashes])
     }
     return {one: found.get(one.lower(), -1) for one in hashes}
@@ -149,22 +147,24 @@ def limits(hashes: Sequence[str], *, upload: bool) -> dict[str, int]:
 
 def keep(hashes: Sequence[str] | None, **values: Any) -> None:
     """Remember what a client said about torrents, for it to be given back: keys of `torrents/info`."""
-    _change_kept(services.select(hashes), lambda kept: {**kept, **values})
+    change_kept(services.select(hashes), lambda kept: {**kept, **values})
 
 
 def toggle(hashes: Sequence[str] | None, key: str) -> None:
     """Turn a switch of these torrents over."""
-    _change_kept(services.select(hashes), lambda kept: {**kept, key: not kept.get(key, False)})
+    change_kept(services.select(hashes), lambda kept: {**kept, key: not kept.get(key, False)})
 
 
-def _kept(job: Job) -> Mapping[str, Any]:
+def kept_of(job: Job) -> Mapping[str, Any]:
+    """What a client said about a job that is only given back."""
     task = getattr(job, "client_task", None)
     return task.kept if task else {}
 
 
-def _change_kept(
+def change_kept(
     jobs: Sequence[Job], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> None:
+    """Make of what clients said about each of these jobs something else. What `change` raises takes all of it back."""
     for part in _with_tasks(jobs):
         with transaction.atomic():
             tasks = list(ClientTask.objects.filter(job__in=part).select_for_update())
@@ -190,11 +190,6 @@ def _follow(jobs: Sequence[Job], *, category: bool) -> None:
         ClientTask.objects.filter(job__in=part).update(auto_tmm=category)
 
 
-def are_there(hashes: Sequence[str] | None) -> bool:
-    """Whether there is any torrent of these."""
-    return bool(services.select(hashes))
-
-
 def rename(infohash: str, name: str) -> None:
     """Change the name that clients see; the file keeps the one that was grabbed. Raises UnknownJob, Conflict."""
     name = " ".join(name.split())
@@ -215,12 +210,6 @@ def rename_folder(infohash: str, old: str, new: str) -> None:
     renaming.rename_folder(services.find(infohash).pk, old, new)
 
 
-def _parts(ids: Sequence[int]) -> list[Sequence[int]]:
-    return [ids[start : start + services.AT_ONCE] for start in range(0, len(ids), services.AT_ONCE)]
-
-
-def _tolerantly(command: Callable[[int], Job], job: Job) -> None:
-    try:
-        command(job.pk)
-    except (IllegalTransition, UnknownJob) as error:  # it went on in the meantime
-        logger.info("job %s: %s", job.pk, error)
+def _parts(values: Sequence[Any]) -> list[Sequence[Any]]:
+    step = services.AT_ONCE
+    return [values[start : start + step] for start in range(0, len(values), step)]

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from downloads import files, torrents
+from downloads import files, inside, torrents
+from downloads.downloaders.base import Content
 from downloads.engines import targets
-from downloads.models import Job, JobFile
+from downloads.models import Job, JobFile, Subfolder
 from qbshim import serializers, states
 from qbshim.rows import Row
 
-NORMAL: Final = 1
-"""The priority of every file: all of them are fetched."""
 MOST_FILES: Final = 10_000
 USUAL_SUFFIX: Final = ".mp4"
 """Of a file that is not here yet; the host that gives it decides."""
@@ -19,28 +18,54 @@ USUAL_SUFFIX: Final = ".mp4"
 
 def of(row: Row) -> list[dict[str, Any]]:
     """The answer of `torrents/files`."""
+    told = inside.shown(row.pk)
+    if told is not None:  # what the downloader that has the torrent says of each file
+        return _items(row, told)
     files = list(JobFile.objects.filter(job=row.pk))
     content = None if files else torrent_file(row)
-    return listed(row, files) if content is None else _of_torrent(row, torrents.contents(content))
+    return listed(row, files) if content is None else _items(row, _of_torrent(row, content))
 
 
-def _of_torrent(row: Row, inside: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
-    """What a .torrent says. How far each file is only its downloader knows: all of them are as far as the whole."""
+def _of_torrent(row: Row, content: bytes) -> Sequence[Content]:
+    """What a .torrent says. How far each file is only its downloader knows: all of them are as far as the whole, and none
+    is there before all of it is."""
+    here = row.progress if states.is_done(row) and row.result_path else min(row.progress, 0.999)
+    names = _laid_out(row, torrents.contents(content))
+    return [Content(name, size, here) for name, size in names]
+
+
+def _items(row: Row, contents: Sequence[Content]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
-            "availability": int(row.progress > 0),
+            "availability": int(file.progress > 0),
             "index": index,
-            "name": name,
+            "name": file.name,
             "piece_range": [0, 0],
-            "priority": NORMAL,
-            "progress": row.progress,
-            "size": size,
+            "priority": _priority(row, index, file.priority),
+            "progress": file.progress,
+            "size": file.size,
         }
-        for index, (name, size) in enumerate(inside[:MOST_FILES])
+        for index, file in enumerate(contents[:MOST_FILES])
     ]
-    if found:
+    if found:  # qBittorrent says it once
         found[0]["is_seed"] = states.is_done(row)
     return found
+
+
+def _laid_out(row: Row, inside: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:
+    """With or without a folder around the files, as a client wanted it and its downloader is told."""
+    has_folder = any("/" in name for name, _ in inside)
+    if row.subfolder == Subfolder.NEVER and has_folder:
+        return [(name.partition("/")[2] or name, size) for name, size in inside]
+    if row.subfolder == Subfolder.ALWAYS and not has_folder:
+        return [(f"{Path(name).stem}/{name}", size) for name, size in inside]
+    return inside
+
+
+def _priority(row: Row, index: int, usual: int = serializers.NORMAL) -> int:
+    """All of them are fetched; how much a client wants one is only given back."""
+    priorities = (row.kept or {}).get("file_priorities", {})
+    return int(priorities.get(str(index), usual))
 
 
 def listed(row: Row, rows: Sequence[JobFile]) -> list[dict[str, Any]]:
@@ -59,7 +84,7 @@ def listed(row: Row, rows: Sequence[JobFile]) -> list[dict[str, Any]]:
             "index": index,
             "name": _name(row, file),
             "piece_range": [0, 0],
-            "priority": NORMAL,
+            "priority": _priority(row, index),
             "progress": fractions[index],
             "size": file.size_bytes or share,
         }

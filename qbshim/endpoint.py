@@ -81,8 +81,12 @@ class Params:
 
     def flag(self, *names: str, default: bool = False) -> bool:
         """Whether one of these is switched on. Sonarr writes `True`, others `true`; what is neither is the default."""
-        values = [_FLAGS.get(self.text(name).strip().lower()) for name in names]
+        values = [self.switch(name) for name in names]
         return True in values or (default and False not in values)
+
+    def switch(self, name: str) -> bool | None:
+        """On or off; None for what was not sent, or is neither."""
+        return _FLAGS.get(self.text(name).strip().lower())
 
     def listed(self, name: str, separator: str) -> list[str]:
         """The parts of a value, trimmed, without empty ones, each once."""

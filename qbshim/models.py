@@ -16,7 +16,9 @@ class ClientTask(models.Model):
 
     job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="client_task")
     hash = models.CharField(max_length=40, db_index=True)
-    name = models.CharField(max_length=255)
+    name = models.CharField(
+        max_length=255, blank=True, help_text="As clients see it; empty: as the job is called."
+    )
     magnet = models.TextField()
     tags = models.JSONField(default=list, blank=True)
     auto_tmm = models.BooleanField(
@@ -26,7 +28,7 @@ class ClientTask(models.Model):
     kept = models.JSONField(
         default=dict,
         blank=True,
-        help_text="What only an engine that shares could act on, as it was said: keys of `torrents/info`.",
+        help_text="What only an engine that shares could act on, as it was said: see `qbshim.services`.",
     )
     added_on = models.DateTimeField(default=timezone.now)
 
@@ -34,7 +36,7 @@ class ClientTask(models.Model):
         ordering = ["-added_on"]
 
     def __str__(self) -> str:
-        return self.name
+        return self.name or self.hash
 
 
 class Category(models.Model):
@@ -43,6 +45,15 @@ class Category(models.Model):
     name = models.CharField(max_length=200, primary_key=True)
     save_path = models.CharField(
         max_length=1000, blank=True, default="", help_text="Empty: a folder of the same name."
+    )
+    download_path = models.CharField(
+        max_length=1000,
+        blank=True,
+        default="",
+        help_text="Where a client wants unfinished files; kept and given back.",
+    )
+    use_download_path = models.BooleanField(
+        null=True, help_text="Whether a client wants that; empty: it did not say."
     )
 
     class Meta:

@@ -78,6 +78,12 @@ def local(text: str) -> Path:
     return resolved
 
 
+def kept(text: str) -> str:
+    """A path that is only kept and given back, as clients see it: one that AniBridge might write to, so that nobody takes
+    it for another one. Empty stays empty. Raises OutsideDownloads."""
+    return shown(anywhere(text)) if text.strip() else ""
+
+
 def anywhere(text: str) -> Path:
     """The folder that a client means to put something into: as `local` has it, or one in a library that the operator has
     named (DOWNLOAD_LIBRARY_ROOTS). Raises OutsideDownloads."""

@@ -15,7 +15,9 @@ from qbshim.rows import Row
 
 UNKNOWN_ETA: Final = 8_640_000
 STICKY_TRACKERS: Final = ("** [DHT] **", "** [PeX] **", "** [LSD] **")
-NOT_CONTACTED, WORKING, NOT_WORKING = 0, 2, 4
+DISABLED, NOT_CONTACTED, WORKING, NOT_WORKING = 0, 1, 2, 4
+NORMAL: Final = 1
+"""The priority of a file of which nobody has said another one."""
 GLOBAL_LIMIT, NO_LIMIT = -2, -1
 
 _MIB = 2**20
@@ -25,7 +27,7 @@ NOMINAL_SIZES: Final = {"episode": 400 * _MIB, "film": 1_500 * _MIB, "season": 1
 
 def name_of(row: Row) -> str:
     """The name under which clients know a job."""
-    return row.name if row.task_name is None else row.task_name
+    return row.task_name or row.name
 
 
 def tracker_of(row: Row) -> str:
@@ -119,7 +121,8 @@ def info(row: Row, *, now: float, priority: int) -> dict[str, Any]:
         "tracker": tracker_of(row),
     }
     if row.kept:
-        item |= row.kept
+        item |= {key: value for key, value in row.kept.items() if key in item}
+        item["trackers_count"] += len(row.kept.get("trackers", ()))
         item |= {
             _EFFECTIVE[key]: max(row.kept[key], NO_LIMIT) for key in _EFFECTIVE if key in row.kept
         }
@@ -143,7 +146,7 @@ def properties(row: Row, *, now: float) -> dict[str, Any]:
         "dl_limit": row.rate_limit or NO_LIMIT,
         "dl_speed": row.speed if moving else 0,
         "dl_speed_avg": done // active if active else -1,
-        "download_path": "",
+        "download_path": (row.kept or {}).get("download_path", ""),
         "eta": _eta(row, moving=moving),
         "has_metadata": _has_metadata(row),
         "hash": row.infohash,
@@ -182,22 +185,34 @@ def properties(row: Row, *, now: float) -> dict[str, Any]:
 
 
 def trackers(row: Row) -> list[dict[str, Any]]:
-    """What `includeTrackers` adds to an item: the one of ours, which works unless the job was given up."""
+    """What `includeTrackers` adds to an item: the one of ours, which works unless the job was given up, and those that a
+    client added, which nobody asks."""
     failed = row.status in states.STATUSES[states.ERROR]
     own = _tracker(tracker_of(row), 0, NOT_WORKING if failed else WORKING)
     own["msg"] = masked_text(row.error_message) if failed else ""
-    return [own]
+    added = (row.kept or {}).get("trackers", ())
+    return [own] + [_tracker(url, tier, NOT_CONTACTED) for url, tier in added]
+
+
+def web_seeds(row: Row) -> list[dict[str, str]]:
+    """The answer of `torrents/webseeds`: those that a client added."""
+    return [{"url": url} for url in (row.kept or {}).get("web_seeds", ())]
 
 
 def tracker_list(row: Row) -> list[dict[str, Any]]:
     """The answer of `torrents/trackers`: the three that qBittorrent always has, and `trackers`."""
-    return [_tracker(url, -1, NOT_CONTACTED) for url in STICKY_TRACKERS] + trackers(row)
+    return [_tracker(url, -1, DISABLED) for url in STICKY_TRACKERS] + trackers(row)
 
 
-def categories(folders: Mapping[str, Path]) -> dict[str, dict[str, str]]:
-    """The answer of `torrents/categories`. The path is the folder that is used, also when it is the default one:
-    Sonarr looks whether it exists."""
-    return {name: {"name": name, "savePath": shown(folder)} for name, folder in folders.items()}
+def categories(listed: Mapping[str, tuple[Path, str | bool | None]]) -> dict[str, dict[str, Any]]:
+    """The answer of `torrents/categories`. The path is the folder that is used, also when it is the default one: Sonarr
+    looks whether it exists. A folder for unfinished files is there when a client has said something about one."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, (folder, download_path) in listed.items():
+        found[name] = {"name": name, "savePath": shown(folder)}
+        if download_path is not None:
+            found[name]["download_path"] = download_path
+    return found
 
 
 def _tracker(url: str, tier: int, status: int) -> dict[str, Any]:

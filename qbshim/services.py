@@ -17,14 +17,15 @@ _NOT_SHOWN = (
 
 
 _USUAL: Final[Mapping[str, Any]] = {
-    "f_l_piece_prio": False, "inactive_seeding_time_limit": -2, "ratio_limit": -2, "seeding_time_limit": -2,
-    "seq_dl": False, "super_seeding": False, "up_limit": 0,
+    "download_path": "", "f_l_piece_prio": False, "inactive_seeding_time_limit": -2, "ratio_limit": -2,
+    "seeding_time_limit": -2, "seq_dl": False, "super_seeding": False, "up_limit": 0,
+    "file_priorities": {}, "trackers": [], "web_seeds": [],
 }  # fmt: skip
-"""What a torrent has of which nobody has said anything."""
+"""What a torrent has of which nobody has said anything. The last three are no keys of `torrents/info`."""
 
 
 def worth_keeping(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what a client said, by keys of `torrents/info`, what is not so anyway."""
+    """Of what a client said, by its keys in `_USUAL`, what is not so anyway."""
     return {key: value for key, value in values.items() if value != _USUAL[key]}
 
 

@@ -42,7 +42,7 @@ urlpatterns = [
     path("torrents/properties", torrents.properties),
     path("torrents/files", torrents.files),
     path("torrents/trackers", torrents.trackers),
-    path("torrents/webseeds", torrents.nothing),
+    path("torrents/webseeds", torrents.web_seeds),
     path("torrents/pieceStates", torrents.nothing),
     path("torrents/pieceHashes", torrents.nothing),
     path("torrents/export", torrents.export),

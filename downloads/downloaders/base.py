@@ -19,6 +19,8 @@ from anibridge.lib import http
 from anibridge.lib.errors import AniBridgeError, error_chain
 from anibridge.lib.outbound import AddressRefused, InvalidUrl, OutboundError, UnsupportedScheme
 
+MAX_FILES = 10_000
+"""Files of one download; a torrent may name any number."""
 MAX_BATCH = 50
 """Downloads in one request, of whatever kind."""
 LONGEST_ETA = 8_640_000
@@ -95,10 +97,22 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """One file of a download: its name below the folder that the download was given, its bytes, how much of it is there
+    (0 to 1), and its priority in qBittorrent's numbers, 0 for «do not download»."""
+
+    name: str
+    size: int
+    progress: float
+    priority: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """How one download goes. Sizes in bytes, `speed` in bytes a second, `eta` in seconds; None is «it does not say».
 
     `content_path` and `files` are paths as the downloader sees them: absolute, or below its folder for the download.
+    `contents` says more of each file, also of those that were not wanted, where the downloader says it unasked.
     """
 
     state: State
@@ -111,6 +125,7 @@ class Report:
     content_path: str = ""
     save_path: str = ""
     files: tuple[str, ...] = ()
+    contents: tuple[Content, ...] = ()
     reason: str = ""
 
 
@@ -138,6 +153,13 @@ class Adapter(Protocol):
 
     def delete(self, remote_id: str, *, delete_files: bool) -> None:
         """Forget a download; its files go only if asked. What it does not know is no error."""
+
+    def limit(self, remote_id: str, rate_limit: int | None) -> bool:
+        """Let a download take so many bytes a second, None for any number. False where the downloader has no such
+        thing; what it does not know may count as that."""
+
+    def contents(self, remote_id: str) -> Sequence[Content]:
+        """How each file of a download goes; none where it does not say, or does not know yet what is in it."""
 
     def health(self) -> str:
         """A line about it, as proof that it answers."""

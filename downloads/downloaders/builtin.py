@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from downloads.downloaders.base import Answer, Item, Place, Report
+from downloads.downloaders.base import Answer, Content, Item, Place, Report
 
 
 class Builtin:
@@ -28,6 +28,13 @@ class Builtin:
 
     def delete(self, remote_id: str, *, delete_files: bool) -> None:
         """`downloads.services` clears away what a worker wrote."""
+
+    def limit(self, remote_id: str, rate_limit: int | None) -> bool:
+        """A worker reads the job's limit once a second."""
+        return True
+
+    def contents(self, remote_id: str) -> Sequence[Content]:
+        return ()
 
     def health(self) -> str:
         return "part of AniBridge"

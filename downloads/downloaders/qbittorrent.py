@@ -33,7 +33,16 @@ from anibridge.lib.guard import AllowedHosts, default_allowed
 from anibridge.lib.text import shorten
 from anibridge.lib.transport import GuardedAdapter
 from downloads.downloaders import base
-from downloads.downloaders.base import Answer, Item, LoginRefused, NoAnswer, Place, Report, State
+from downloads.downloaders.base import (
+    Answer,
+    Content,
+    Item,
+    LoginRefused,
+    NoAnswer,
+    Place,
+    Report,
+    State,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +51,9 @@ TIMEOUT = 15.0
 SETTLE_SECONDS = 3.0
 """How long a torrent may take to be listed after it was added; measured on 4.5.2: under 0.1 s."""
 UNKNOWN_ETA = 8_640_000
+MAX_NAME = 4000
+MAX_LIMIT = 2**31 - 1
+"""What it can count to; more is as good as no limit."""
 
 STATES: dict[str, State] = {
     "downloading": State.DOWNLOADING,
@@ -166,7 +178,7 @@ class QBittorrent:
                 is_paused=False,
                 use_auto_torrent_management=False,
                 content_layout=_LAYOUTS.get(item.subfolder),
-                download_limit=item.rate_limit,
+                download_limit=None if item.rate_limit is None else min(item.rate_limit, MAX_LIMIT),
             )
         except UnsupportedMediaType415Error:
             return "it says that this is no valid torrent"
@@ -213,6 +225,7 @@ class QBittorrent:
         word = str(row.get("state", ""))
         state = STATES.get(word, State.UNKNOWN)
         eta = base.count(row.get("eta"))
+        contents = self._files(str(row["hash"])) if state is State.COMPLETED else ()
         return Report(
             state=state,
             progress=base.fraction(row.get("progress")),
@@ -223,18 +236,34 @@ class QBittorrent:
             name=shorten(str(row.get("name", "")), 255),
             content_path=str(row.get("content_path") or ""),
             save_path=str(row.get("save_path") or ""),
-            files=self._files(str(row["hash"])) if state is State.COMPLETED else (),
+            files=tuple(file.name for file in contents if file.priority),
+            contents=contents,
             reason=REASONS.get(word, ""),
         )
 
-    def _files(self, remote_id: str) -> tuple[str, ...]:
+    def contents(self, remote_id: str) -> Sequence[Content]:
+        found = self._files(remote_id)
+        if not found:  # it may be listed under another hash by now
+            others = [one for one in self._now(remote_id) if one.lower() != remote_id.lower()]
+            found = next((files for one in others if (files := self._files(one))), ())
+        return found
+
+    def _files(self, infohash: str) -> tuple[Content, ...]:
         with self._speaking():
             try:
-                files = self._client.torrents_files(torrent_hash=remote_id)
+                files = self._client.torrents_files(torrent_hash=infohash)
             except NotFound404Error:  # deleted since it was listed
                 return ()
-            # Priority 0 is «do not download».
-            return tuple(str(file["name"]) for file in files if file.get("priority") != 0)
+            return tuple(
+                Content(
+                    name=shorten(str(file["name"]), MAX_NAME),
+                    size=base.count(file.get("size")) or 0,
+                    progress=base.fraction(file.get("progress")),
+                    priority=base.count(file.get("priority", 1), most=7) or 0,
+                )
+                for file in files[: base.MAX_FILES]
+                if isinstance(file, dict) and isinstance(file.get("name"), str)
+            )
 
     def pause(self, remote_id: str) -> None:
         for one in self._now(remote_id):
@@ -245,6 +274,13 @@ class QBittorrent:
         for one in self._now(remote_id):
             with self._speaking():
                 self._client.torrents_start(torrent_hashes=one)
+
+    def limit(self, remote_id: str, rate_limit: int | None) -> bool:
+        limit = min(rate_limit or 0, MAX_LIMIT)
+        for one in self._now(remote_id):
+            with self._speaking():
+                self._client.torrents_set_download_limit(limit=limit, torrent_hashes=one)
+        return True
 
     def cancel(self, ids: Sequence[str]) -> Mapping[str, bool]:
         self._remove(ids, delete_files=True)

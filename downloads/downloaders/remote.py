@@ -4,6 +4,7 @@
     GET    {endpoint}?hashes=a,b       → {"statuses": [{"hash", "status", "progress", "size", "content_path", "files"}]}
     POST   {endpoint}/cancel           {"hashes": […]} → {"results": [{"hash", "status"}]}
     POST   {endpoint}/{hash}/pause|resume
+    POST   {endpoint}/{hash}/limit     {"rate_limit": bytes a second, or null}; optional
     DELETE {endpoint}/{hash}?delete_files=true|false
     GET    /health
 
@@ -24,6 +25,7 @@ from downloads.downloaders import base
 from downloads.downloaders.base import (
     Answer,
     BatchRefused,
+    Content,
     Item,
     LoginRefused,
     NoAnswer,
@@ -37,7 +39,6 @@ SEND_TIMEOUT, ASK_TIMEOUT = 30.0, 10.0
 MAX_ANSWER = 8 * 2**20
 MAX_QUERY = 4_000
 """Characters of hashes in one request: many servers refuse a request line of more than 8,000."""
-MAX_FILES = 10_000
 
 TAKEN = frozenset(
     {"accepted", "success", "ok", "queued", "pending", "downloading", "completed", "paused"}
@@ -60,6 +61,7 @@ STATES: dict[str, State] = {
     "not_found": State.NOT_FOUND,
 }
 GONE = frozenset({"cancelled", "canceled", "deleted", "removed", "not_found", "ok", "success"})
+NO_SUCH_COMMAND = frozenset({400, 404, 405, 422, 501})
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 
 
@@ -106,6 +108,19 @@ class Remote:
 
     def resume(self, remote_id: str) -> None:
         self._command("POST", f"/{quote(remote_id, safe='')}/resume")
+
+    def limit(self, remote_id: str, rate_limit: int | None) -> bool:
+        """Whoever speaks an older form of the protocol answers that there is no such address, or no such command."""
+        path = f"/{quote(remote_id, safe='')}/limit"
+        answer = self._ask("POST", self._url(path), {"rate_limit": rate_limit}, timeout=ASK_TIMEOUT)
+        if answer.status in NO_SUCH_COMMAND:
+            return False
+        if not answer.ok:
+            raise _refused(answer)
+        return True
+
+    def contents(self, remote_id: str) -> Sequence[Content]:
+        return ()
 
     def cancel(self, ids: Sequence[str]) -> Mapping[str, bool]:
         gone: dict[str, bool] = dict.fromkeys(ids, False)
@@ -204,7 +219,7 @@ def _answer(result: Mapping[str, Any], item: Item) -> Answer | None:
 
 def _report(row: Mapping[str, Any]) -> Report:
     files = row.get("files")
-    listed = files[:MAX_FILES] if isinstance(files, list) else []
+    listed = files[: base.MAX_FILES] if isinstance(files, list) else []
     eta = base.count(row.get("eta"))
     return Report(
         state=STATES.get(_word(row.get("status")), State.UNKNOWN),

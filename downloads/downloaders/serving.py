@@ -80,6 +80,7 @@ class Service:
         for method in ("POST", "PUT"):
             app.router.add_route(method, "/downloads/{hash}/pause", self.pause)
             app.router.add_route(method, "/downloads/{hash}/resume", self.resume)
+            app.router.add_route(method, "/downloads/{hash}/limit", self.limit)
         app.router.add_delete("/downloads/{hash}", self.delete)
         app.router.add_get("/health", self.health)
         app.on_cleanup.append(self._close)
@@ -155,6 +156,12 @@ class Service:
     async def resume(self, request: web.Request) -> web.Response:
         return await self._command(request, lambda talk, one: talk.resume(one), "resumed")
 
+    async def limit(self, request: web.Request) -> web.Response:
+        limit = (await _json(request)).get("rate_limit")
+        if limit is not None and (type(limit) is not int or limit <= 0):
+            raise BadRequest("«rate_limit» must be bytes a second, or null for none")
+        return await self._command(request, lambda talk, one: talk.limit(one, limit), "limited")
+
     async def delete(self, request: web.Request) -> web.Response:
         files = request.query.get("delete_files", "").lower() in ("1", "true", "yes")
         return await self._command(
@@ -166,7 +173,7 @@ class Service:
         return web.json_response({"status": "ok", "service": line})
 
     async def _command(
-        self, request: web.Request, act: Callable[[QBittorrent, str], None], word: str
+        self, request: web.Request, act: Callable[[QBittorrent, str], object], word: str
     ) -> web.Response:
         one = _ids([request.match_info["hash"]])[0]
 

@@ -203,6 +203,7 @@ def _stored(feed: Feed, document: Document, now: datetime) -> Polled:
             guid=entry.guid,
             is_torrent=entry.is_torrent,
             is_old=is_first and not _is_since(entry, feed, now),
+            mode=feed.mode,
         )
         for entry in document.entries
     ]

@@ -22,8 +22,9 @@ from anibridge.lib.text import shorten, without_controls
 from downloads.detection import DownloadType, detect
 from downloads.errors import UnsupportedLink
 from downloads.links import nudges
-from downloads.models import Feed, Link, LinkState
+from downloads.models import Feed, Link, LinkMode, LinkState
 from downloads.models.links import MAX_DESCRIPTION, MAX_TITLE, sha1
+from downloads.orders import NO_STREAM
 
 MAX_ITEMS: Final = 500
 MAX_URL: Final = 16 * 1024
@@ -48,6 +49,7 @@ class Item:
     is_torrent: bool = False
     is_old: bool = False
     """Was there before its feed began to count: noted, not fetched."""
+    mode: str = LinkMode.DOWNLOAD.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,18 @@ class BadItem(Exception):
     """Nothing that can be stored; the message says why."""
 
 
-def take(source: str, items: Sequence[object]) -> list[Answer]:
-    """Store what somebody pushed; the answers come in the order of the items. At most MAX_ITEMS of them."""
+def take(
+    source: str, items: Sequence[object], *, mode: str = LinkMode.DOWNLOAD.value
+) -> list[Answer]:
+    """Store what somebody pushed; the answers come in the order of the items. At most MAX_ITEMS of them.
+
+    `mode` is for items that name none.
+    """
     answers: list[Answer | None] = []
     good: list[Item] = []
     for raw in items[:MAX_ITEMS]:
         try:
-            good.append(read_item(raw))
+            good.append(read_item(raw, mode=mode))
             answers.append(None)
         except BadItem as error:
             sent = raw.get("url") if isinstance(raw, Mapping) else None
@@ -79,7 +86,7 @@ def take(source: str, items: Sequence[object]) -> list[Answer]:
     return [answer or next(stored) for answer in answers]
 
 
-def read_item(raw: object) -> Item:
+def read_item(raw: object, *, mode: str = LinkMode.DOWNLOAD.value) -> Item:
     """An item as it was sent, with every text bounded and safe to store. Raises BadItem."""
     if not isinstance(raw, Mapping):
         raise BadItem("an item is an object with «title» and «url»")
@@ -96,11 +103,16 @@ def read_item(raw: object) -> Item:
     if not cleaned:
         raise BadItem("«title» is empty")
     description = raw.get("description")
+    wanted = raw.get("mode")
+    mode = mode if wanted is None or wanted == "" else wanted
+    if mode not in LinkMode.values:
+        raise BadItem(f"«mode» is one of {', '.join(LinkMode.values)}")
     return Item(
         title=cleaned,
         url=url,
         description=clean_description(description if isinstance(description, str) else ""),
         published_at=moment(raw.get("pub_date")),
+        mode=mode,
     )
 
 
@@ -173,6 +185,8 @@ def _row(
         kind, url = link.download_type.value, link.url
         if item.is_torrent and link.download_type == DownloadType.HTTP:
             kind = DownloadType.TORRENT.value
+        if item.mode == LinkMode.STRM and kind in (DownloadType.MAGNET, DownloadType.TORRENT):
+            state, reason = LinkState.REJECTED, NO_STREAM
     except UnsupportedLink as error:
         state, reason = LinkState.REJECTED, shorten(str(error), 300)
     return Link(
@@ -185,6 +199,7 @@ def _row(
         description=item.description,
         published_at=item.published_at,
         download_type=kind,
+        mode=item.mode,
         state=state,
         reason=reason,
         batch=batch,

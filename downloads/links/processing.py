@@ -22,8 +22,8 @@ from downloads.errors import UnsupportedLink
 from downloads.links import rules, titles
 from downloads.links.intake import TOUCH_AFTER
 from downloads.links.rules import Judge, Verdict
-from downloads.models import FilterRule, Job, Link, LinkState
-from downloads.orders import Order, link_identity, order_for
+from downloads.models import FilterRule, Job, Link, LinkMode, LinkState
+from downloads.orders import NO_STREAM, Order, as_strm, link_identity, order_for
 
 logger = logging.getLogger(__name__)
 S = LinkState
@@ -109,25 +109,30 @@ def _dispatch(link_id: int) -> bool:
 
 
 @transaction.atomic
-def dispatch_now(link_id: int) -> Link:
+def dispatch_now(link_id: int, mode: str = "") -> Link:
     """Make a job of a link, whatever the rules or its age say; one whose job failed or was cancelled starts over.
 
-    Asking again changes nothing while that job is there. Raises UnsupportedLink, or Link.DoesNotExist.
+    `mode` takes the place of the link's own, from now on; the job that it had goes on as it is. Asking again changes nothing while that job is there. Raises UnsupportedLink, or Link.DoesNotExist.
     """
     link = _locked(link_id)
     if link is None:
         raise Link.DoesNotExist
     if not link.download_type:
         raise UnsupportedLink(link.reason or "this is nothing that can be fetched")
+    link.mode = mode or link.mode
     job, _ = services.enqueue(order_of(link))
     _moved(link, S.DISPATCHED, job)
     return link
 
 
 def order_of(link: Link) -> Order:
-    """The order for a link, in its feed's category. Raises UnsupportedLink."""
+    """The order for a link, in its feed's category and as its mode wants it. Raises UnsupportedLink."""
     category = link.feed.category if link.feed else ""
     order = order_for(link.url, name=link.title, category=category)
+    if link.mode == LinkMode.STRM:
+        if link.download_type == DownloadType.TORRENT:
+            raise UnsupportedLink(NO_STREAM)
+        return as_strm(order)
     if link.download_type == DownloadType.TORRENT == order.download_type:
         return order
     if link.download_type == DownloadType.TORRENT and order.download_type == DownloadType.HTTP:
@@ -149,7 +154,7 @@ def _locked(link_id: int) -> Link | None:
 
 def _moved(link: Link, state: LinkState, job: Job, reason: str = "") -> None:
     link.state, link.job, link.reason, link.rule = state, job, reason, None
-    link.save(update_fields=["state", "job", "reason", "rule"])
+    link.save(update_fields=["state", "job", "reason", "rule", "mode"])
 
 
 def parse_titles(seconds: float = PARSE_SECONDS) -> bool:

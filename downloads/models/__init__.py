@@ -10,6 +10,7 @@ from downloads.models.downloaders import (
 from downloads.models.heartbeats import Heartbeat
 from downloads.models.jobs import (
     Job,
+    JobContents,
     JobEvent,
     JobFile,
     JobQuerySet,
@@ -23,6 +24,7 @@ from downloads.models.links import (
     Feed,
     FilterRule,
     Link,
+    LinkMode,
     LinkState,
     RuleKind,
     RuleScope,
@@ -38,6 +40,7 @@ __all__ = [
     "FilterRule",
     "Heartbeat",
     "Job",
+    "JobContents",
     "JobEvent",
     "JobFile",
     "JobQuerySet",
@@ -45,6 +48,7 @@ __all__ = [
     "JobTorrent",
     "Layout",
     "Link",
+    "LinkMode",
     "LinkState",
     "RuleKind",
     "RuleScope",

@@ -155,6 +155,7 @@ class ErrandAction(models.TextChoices):
     RESUME = "resume"
     CANCEL = "cancel"
     DELETE = "delete"
+    LIMIT = "limit"
 
 
 class ErrandQuerySet(models.QuerySet["Errand"]):
@@ -169,6 +170,10 @@ class ErrandQuerySet(models.QuerySet["Errand"]):
     def controls(self) -> Self:
         """Everything but handing over a download."""
         return self.exclude(action=ErrandAction.SUBMIT)
+
+    def unsettling(self) -> Self:
+        """Those after which a download is not what it was: what its downloader says until then is old."""
+        return self.exclude(action=ErrandAction.LIMIT)
 
 
 class Errand(models.Model):

@@ -88,6 +88,14 @@ class JobQuerySet(models.QuerySet["Job"]):
         waiting = self.present().filter(~Q(moving_to="") | Q(checking=True))
         return waiting.exclude(status=JobStatus.DOWNLOADING)
 
+    def hold(self) -> list[int]:
+        """Within a transaction: lock these rows; returns their ids.
+
+        Everybody who changes many locks them in the order of ids first: so they wait for each other and never in a
+        circle, as they would with the order in which an UPDATE comes across them.
+        """
+        return list(self.order_by("pk").select_for_update().values_list("pk", flat=True))
+
     def stale(self, since: datetime) -> Self:
         """Running jobs whose worker has gone silent."""
         return self.filter(status=JobStatus.DOWNLOADING, heartbeat_at__lt=since)
@@ -136,6 +144,13 @@ class Job(models.Model):
     )
     space_needed = models.PositiveBigIntegerField(
         null=True, editable=False, help_text="Waits until this many bytes are free."
+    )
+    limit_note = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Why its rate limit is not kept by the downloader that has it.",
     )
     checksum = models.CharField(
         max_length=140, blank=True, default="", help_text="`sha256:…`, `sha1:…` or `md5:…`."
@@ -223,6 +238,11 @@ class Job(models.Model):
     completed_at = models.DateTimeField(null=True, editable=False)
     removed_at = models.DateTimeField(null=True, editable=False)
     delete_files = models.BooleanField(default=False, editable=False)
+    clear_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="It was deleted with its files, and these are still to go; until then somebody is at it.",
+    )
 
     objects = JobQuerySet.as_manager()
 
@@ -254,6 +274,9 @@ class Job(models.Model):
             models.Index(
                 fields=["id"], condition=~Q(moving_to="") | Q(checking=True), name="job_to_tend"
             ),
+            models.Index(
+                fields=["clear_at"], condition=Q(clear_at__isnull=False), name="job_to_clear"
+            ),
             models.Index(fields=["category"], condition=Q(removed_at=None), name="job_by_category"),
             models.Index(
                 fields=["-created_at", "-id"], condition=Q(removed_at=None), name="job_newest"
@@ -284,6 +307,28 @@ class JobTorrent(models.Model):
 
     def __str__(self) -> str:
         return self.v1
+
+
+class JobContents(models.Model):
+    """What a job's downloader says about each file of it: one row, since a torrent may have ten thousand.
+
+    It counts only while that downloader has the job by that name.
+    """
+
+    job = models.OneToOneField(
+        Job, on_delete=models.CASCADE, primary_key=True, related_name="contents"
+    )
+    downloader = models.ForeignKey(Downloader, on_delete=models.CASCADE, related_name="+")
+    remote_id = models.CharField(max_length=200)
+    files = models.JSONField(
+        default=list,
+        help_text="[name below the save path, bytes, progress 0..1, priority], in order.",
+    )
+    asked_at = models.DateTimeField(help_text="When the downloader said so.")
+    shown_at = models.DateTimeField(null=True, help_text="When somebody last looked at them.")
+
+    def __str__(self) -> str:
+        return f"{len(self.files)} files"
 
 
 class JobFile(models.Model):

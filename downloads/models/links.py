@@ -65,6 +65,13 @@ def validate_feed_url(url: str) -> None:
         )
 
 
+class LinkMode(models.TextChoices):
+    """What is made of a link: the file that it leads to, or a `.strm` file that plays it."""
+
+    DOWNLOAD = "download", "download"
+    STRM = "strm", ".strm file"
+
+
 class FeedQuerySet(models.QuerySet["Feed"]):
     def due(self, now: datetime) -> Self:
         """Enabled feeds whose turn it is, the longest overdue first."""
@@ -95,6 +102,12 @@ class Feed(models.Model):
         validators=[validate_category],
         help_text="Its downloads get this category.",
     )
+    mode = models.CharField(
+        max_length=10,
+        choices=LinkMode.choices,
+        default=LinkMode.DOWNLOAD,
+        help_text="«strm»: its links become .strm files that play them, instead of being downloaded.",
+    )
     fetch_existing = models.BooleanField(
         default=False,
         help_text="Also fetch what the feed lists when it is asked for the first time.",
@@ -123,6 +136,11 @@ class Feed(models.Model):
 
     class Meta:
         ordering = ["name", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(mode__in=LinkMode.values), name="feed_mode_is_known"
+            ),
+        ]
         indexes = [
             models.Index(fields=["next_poll_at"], condition=Q(enabled=True), name="feed_due")
         ]
@@ -297,6 +315,12 @@ class Link(models.Model):
     download_type = models.CharField(
         max_length=20, blank=True, default="", help_text="Empty: nothing that can be fetched."
     )
+    mode = models.CharField(
+        max_length=10,
+        choices=LinkMode.choices,
+        default=LinkMode.DOWNLOAD,
+        help_text="What is made of it.",
+    )
     state = models.CharField(max_length=10, choices=LinkState.choices, default=LinkState.NEW)
     reason = models.CharField(max_length=300, blank=True, default="", help_text="Why, in words.")
     rule = models.ForeignKey(
@@ -333,6 +357,9 @@ class Link(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=LinkState.values), name="link_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(mode__in=LinkMode.values), name="link_mode_is_known"
             ),
         ]
         indexes = [

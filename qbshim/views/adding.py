@@ -56,16 +56,18 @@ def _options(params: Params) -> adding.AddOptions:
         tags=params.listed("tags", ","),
         subfolder=_subfolder(params, preferences.given(wanted, "torrent_content_layout")),
         rate_limit=limit if limit > 0 else None,
-        kept=_kept(params),
+        kept=_kept(params, follows=follows),
     )
 
 
-def _kept(params: Params) -> dict[str, Any]:
-    """What is only given back, by keys of `torrents/info`."""
+def _kept(params: Params, *, follows: bool) -> dict[str, Any]:
+    """What is only given back, by keys of `torrents/info`. Whoever follows a category has no paths of his own."""
+    unfinished = params.text("downloadPath") if params.flag("useDownloadPath") else ""
     return {
         "seq_dl": params.flag("sequentialDownload"),
         "f_l_piece_prio": params.flag("firstLastPiecePrio"),
         "up_limit": max(params.integer("upLimit") or 0, 0),
+        "download_path": "" if follows else paths.kept(unfinished),
         **share_limits(params),
     }
 

@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from downloads import queue
 from qbshim import commands, paths
 from qbshim.endpoint import COMMAND, READ, Params, endpoint
-from qbshim.errors import Conflict, ParameterInvalid, ParameterMissing
+from qbshim.errors import ParameterInvalid, ParameterMissing
 from qbshim.views.adding import share_limits
 
 MOST_BYTES = 2**31 - 1
@@ -103,11 +103,10 @@ def set_save_path(request: HttpRequest, params: Params) -> None:
 
 @endpoint(COMMAND)
 def set_download_path(request: HttpRequest, params: Params) -> None:
-    """To have none is how it is; unfinished files have a folder of their own, which no client chooses."""
+    """Kept and given back: unfinished files have a folder of their own. An empty path is none."""
     ids = params.hashes("id")
     params.require("path")
-    if params.text("path").strip() and commands.are_there(ids):
-        raise Conflict("unfinished files have a folder of their own")
+    commands.set_download_path(ids, paths.kept(params.text("path")))
 
 
 @endpoint(COMMAND)

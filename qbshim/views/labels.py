@@ -12,20 +12,29 @@ from qbshim.endpoint import COMMAND, READ, Params, endpoint
 
 @endpoint(READ)
 def categories(request: HttpRequest, params: Params) -> dict[str, Any]:
-    return serializers.categories(category_cases.folders())
+    return serializers.categories(category_cases.listed())
 
 
 @endpoint(COMMAND)
 def create_category(request: HttpRequest, params: Params) -> None:
     """Makes the folder as well. Sonarr sends only `category`."""
     params.require("category")
-    category_cases.create(params.text("category"), params.text("savePath"))
+    category_cases.create(
+        params.text("category"), params.text("savePath"), **_for_unfinished(params)
+    )
 
 
 @endpoint(COMMAND)
 def edit_category(request: HttpRequest, params: Params) -> None:
     params.require("category", "savePath")
-    category_cases.edit(params.text("category"), params.text("savePath"))
+    category_cases.edit(params.text("category"), params.text("savePath"), **_for_unfinished(params))
+
+
+def _for_unfinished(params: Params) -> dict[str, Any]:
+    """Where a client wants unfinished files; as at a real server it says nothing without the switch."""
+    used = params.switch("downloadPathEnabled")
+    path = "" if used is None else params.text("downloadPath")
+    return {"download_path": path, "use_download_path": used}
 
 
 @endpoint(COMMAND)

@@ -1,16 +1,16 @@
 """`torrents/…`: commands about trackers, peers, pieces and files, of which a download over HTTP has few or none.
 
-What asks for something that is so anyway is answered like qBittorrent does; what asks for something that will not be is
-refused, so that no client shows what is not true.
+What only an engine that shares could act on is kept and given back; what asks for something that will not be is refused,
+so that no client shows what is not true.
 """
 
 import ipaddress
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.http import HttpRequest
 
-from qbshim import contents, listing, serializers
+from qbshim import contents, listing, swarm
 from qbshim.endpoint import COMMAND, Params, endpoint
 from qbshim.errors import Conflict, NotATorrentFile, ParameterInvalid
 from qbshim.views.torrents import row_of
@@ -22,34 +22,30 @@ _SKIP = 0
 
 @endpoint(COMMAND)
 def add_trackers(request: HttpRequest, params: Params) -> None:
+    """Kept and listed as not contacted: AniBridge asks no tracker."""
     params.require("hash", "urls")
-    row_of(params)
-    raise Conflict("AniBridge asks no trackers")
+    swarm.add_trackers(params.text("hash"), params.text("urls"))
 
 
 @endpoint(COMMAND)
 def edit_tracker(request: HttpRequest, params: Params) -> None:
     params.require("hash", "origUrl", "newUrl")
-    row = row_of(params)
+    row_of(params)
     old, new = params.text("origUrl").strip(), params.text("newUrl").strip()
     if old == new:
         return
-    if not _is_url(new):
+    if not _is_tracker(new):
         raise ParameterInvalid("New tracker URL is invalid")
-    if new == serializers.tracker_of(row):
-        raise Conflict("New tracker URL already exists")
-    raise Conflict("Tracker not found" if old != serializers.tracker_of(row) else "AniBridge asks no trackers")  # fmt: skip
+    swarm.edit_tracker(params.text("hash"), old, new)
 
 
 @endpoint(COMMAND)
 def remove_trackers(request: HttpRequest, params: Params) -> None:
-    """Of trackers that are not there, nothing happens; ours stays."""
+    """Of trackers that are not there, nothing happens; ours stays. `*` is every torrent."""
     params.require("hash", "urls")
-    if params.text("hash") == "*":
-        return
-    row = row_of(params)
-    if serializers.tracker_of(row) in [unquote(url) for url in params.listed("urls", "|")]:
-        raise Conflict("the tracker stands for the download and cannot be taken away")
+    infohash = params.text("hash")
+    urls = [unquote(url) for url in params.listed("urls", "|")]
+    swarm.remove_trackers(None if infohash == "*" else infohash, urls)
 
 
 @endpoint(COMMAND)
@@ -66,32 +62,31 @@ def add_peers(request: HttpRequest, params: Params) -> dict[str, Any]:
 
 @endpoint(COMMAND)
 def add_web_seeds(request: HttpRequest, params: Params) -> None:
+    """Kept and given back: a download comes from where it was found, and from nowhere else."""
     params.require("hash", "urls")
     row_of(params)
-    _require_web_seeds(*params.listed("urls", "|"))
-    raise Conflict("AniBridge takes a download from where it was found, and from nowhere else")
+    swarm.add_web_seeds(params.text("hash"), _web_seeds(*params.listed("urls", "|")))
 
 
 @endpoint(COMMAND)
 def edit_web_seed(request: HttpRequest, params: Params) -> None:
     params.require("hash", "origUrl", "newUrl")
     row_of(params)
-    old, new = params.text("origUrl"), params.text("newUrl")
-    _require_web_seeds(old, new)
+    old, new = _web_seeds(params.text("origUrl"), params.text("newUrl"))
     if old != new:
-        raise Conflict(f'"{unquote(old)[:200]}" is not an existing URL')
+        swarm.edit_web_seed(params.text("hash"), old, new)
 
 
 @endpoint(COMMAND)
 def remove_web_seeds(request: HttpRequest, params: Params) -> None:
     params.require("hash", "urls")
     row_of(params)
-    _require_web_seeds(*params.listed("urls", "|"))
+    swarm.remove_web_seeds(params.text("hash"), _web_seeds(*params.listed("urls", "|")))
 
 
 @endpoint(COMMAND)
 def file_priority(request: HttpRequest, params: Params) -> None:
-    """Every file is wanted already; none can be left out."""
+    """Every file is fetched, and none can be left out; how much a client wants one is kept and given back."""
     params.require("hash", "id", "priority")
     priority = params.integer("priority")
     if priority is None:
@@ -101,13 +96,15 @@ def file_priority(request: HttpRequest, params: Params) -> None:
     listed = contents.of(row_of(params))
     if not listed:
         raise Conflict("Torrent's metadata has not yet downloaded")
-    for text in params.text("id").split("|"):
+    chosen = params.text("id").split("|")
+    for text in chosen:
         if not (text.isdecimal() and text.isascii() and len(text) < 10):
             raise ParameterInvalid("File IDs must be integers")
         if int(text) >= len(listed):
             raise Conflict("File ID is not valid")
     if priority == _SKIP:
         raise Conflict("AniBridge fetches all files of a download; delete it to have none of them")
+    swarm.set_priorities(params.text("hash"), map(int, chosen), priority)
 
 
 @endpoint(COMMAND)
@@ -118,20 +115,31 @@ def set_ssl_parameters(request: HttpRequest, params: Params) -> None:
     raise NotATorrentFile("Unsupported Media Type")
 
 
-def _require_web_seeds(*urls: str) -> None:
-    for url in urls:
-        text = unquote(url)
-        if not _is_url(text):
+def _web_seeds(*urls: str) -> list[str]:
+    """The addresses without their percents. Raises ParameterInvalid for what is no address of the web."""
+    found = [unquote(url) for url in urls]
+    for text in found:
+        parts = _parts(text)
+        if parts is None or not parts.scheme or " " in text:
             raise ParameterInvalid(f'"{text[:200]}" is not a valid URL')
-        if urlsplit(text).scheme not in _WEB_SCHEMES:
+        if parts.scheme not in _WEB_SCHEMES:
             raise ParameterInvalid(f"URL scheme must be one of [{', '.join(_WEB_SCHEMES)}]")
+    return found
 
 
-def _is_url(text: str) -> bool:
+def _is_tracker(text: str) -> bool:
+    """As generous as qBittorrent, which takes a bare address for one too."""
+    parts = _parts(text)
+    return bool(text) and parts is not None and not any(char.isspace() for char in text)
+
+
+def _parts(text: str) -> SplitResult | None:
     try:
-        return bool(urlsplit(text).scheme) and " " not in text
+        parts = urlsplit(text)
+        _ = parts.port
     except ValueError:
-        return False
+        return None
+    return parts
 
 
 def _is_peer(text: str) -> bool:

@@ -65,8 +65,13 @@ def trackers(request: HttpRequest, params: Params) -> list[dict[str, Any]]:
 
 
 @endpoint(READ)
+def web_seeds(request: HttpRequest, params: Params) -> list[dict[str, str]]:
+    return serializers.web_seeds(row_of(params))
+
+
+@endpoint(READ)
 def nothing(request: HttpRequest, params: Params) -> list[dict[str, Any]]:
-    """Web seeds and pieces: a list that is empty for every torrent there is."""
+    """Pieces: a list that is empty for every torrent there is."""
     row_of(params)
     return []
 

@@ -5,9 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rest_framework.test import APIClient
 
+from catalogue.models import Site
+from tests.catalogue.factories import SiteFactory
+from tests.downloads.odd import Odd, odd_qbittorrent
 from tests.downloads.protocol import Double, double
 from tests.downloads.qbittorrents import QB, qbittorrent
+from tests.downloads.rest import client as rest_client
 
 
 @pytest.fixture
@@ -16,6 +21,18 @@ def downloads_root(settings: Any, tmp_path: Path) -> Path:
     settings.DOWNLOAD_DIR = tmp_path / "downloads"
     settings.DOWNLOAD_DIR.mkdir(exist_ok=True)
     return settings.DOWNLOAD_DIR
+
+
+@pytest.fixture
+def api() -> APIClient:
+    """REST, as a client with the API key has it."""
+    return rest_client()
+
+
+@pytest.fixture
+def demo(db: None) -> Site:
+    """The site `demo`, as a row; nothing answers there."""
+    return SiteFactory(site_id="demo")
 
 
 @pytest.fixture
@@ -29,6 +46,13 @@ def service() -> Iterator[Double]:
 def second() -> Iterator[Double]:
     """Another one."""
     with double() as it:
+        yield it
+
+
+@pytest.fixture
+def odd() -> Iterator[Odd]:
+    """A qBittorrent that answers as the test wants it."""
+    with odd_qbittorrent() as it:
         yield it
 
 

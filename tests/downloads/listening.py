@@ -3,15 +3,17 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from django.conf import settings
 from django.db import connection
 
 from anibridge import asgi
 from downloads import live
+from downloads.models import Job
 
 ALL = "/api/v1/downloads/events"
 PATIENCE = 30.0
@@ -149,3 +151,34 @@ def close_connections() -> None:
         for _ in range(len(pool._threads)):
             pool.submit(close)
         barrier.wait(10)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Changes are looked for fifty times a second."""
+    monkeypatch.setattr(live, "EVERY_SECONDS", 0.02)
+    yield
+    close_connections()
+
+
+def run(talk: Callable[[], Awaitable[Any]]) -> Any:
+    """Hold a conversation; afterwards nobody listens and nothing looks."""
+
+    async def all_of_it() -> Any:
+        try:
+            return await talk()
+        finally:
+            assert not live.hub().listeners, "somebody still listens"
+            assert live.hub()._task is None, "the hub still looks"
+
+    return asyncio.run(all_of_it())
+
+
+async def db(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Something done elsewhere while the streams are open."""
+    return await live.in_thread(lambda: work(*arguments, **named))
+
+
+def one(job: Job) -> str:
+    """The stream of one download."""
+    return f"/api/v1/downloads/{job.pk}/events"

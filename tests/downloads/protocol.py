@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from downloads import registry
 from downloads.detection import DownloadType
 from downloads.models import Downloader
+from tests.downloads.loopback import Quiet, served
 
 
 @dataclass
@@ -27,6 +28,8 @@ class Double:
     reply: Callable[[list[dict[str, str]]], tuple[int, object]] | None = None
     status_reply: tuple[int, object] | None = None
     command_reply: int = 200
+    limit_reply: int = 200
+    """Another one for a service that is older than limits."""
     key: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -74,7 +77,7 @@ class Double:
 
 
 def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
 
         def _answer(self) -> None:
@@ -107,6 +110,10 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
             one = path.split("/")[2]
             if one not in double.have:
                 return 404, {}
+            if path.endswith("/limit"):
+                if double.limit_reply == 200:
+                    double.have[one]["rate_limit"] = body["rate_limit"]
+                return double.limit_reply, {}
             if self.command == "DELETE":
                 del double.have[one]
             else:
@@ -123,9 +130,6 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_POST = do_PUT = do_DELETE = _answer
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Quiet."""
-
     return Handler
 
 
@@ -133,17 +137,8 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
 def double() -> Iterator[Double]:
     """A running one."""
     it = Double()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(it))
-    server.daemon_threads = True
-    it.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with served(_handler(it)) as it.url:
         yield it
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def announce(

@@ -17,6 +17,9 @@ import pytest
 import qbittorrentapi
 import torf
 
+from downloads import delivery, polling, services
+from downloads.models import Downloader, Job, JobStatus
+
 WAIT = 60.0
 USER, PASSWORD = "admin", "adminadmin"
 _SALT = bytes(range(16))
@@ -204,3 +207,21 @@ def introduce(seeder: QB, leecher: QB, infohash: str) -> None:
     for one, other in ((leecher, seeder), (seeder, leecher)):
         if one.torrent(infohash):
             one.api.torrents_add_peers(torrent_hashes=infohash, peers=f"127.0.0.1:{other.port}")
+
+
+def now(job: Job) -> Job:
+    """The job as it stands in the database."""
+    return Job.objects.get(pk=job.pk)
+
+
+def pause_and_resume(box: Downloader, job: Job, leecher: QB) -> None:
+    """Stop a job that the leecher runs for `box`, see that it is so there and here, and let it go on."""
+    infohash = job.infohash
+    services.pause(job.pk)
+    delivery.run()
+    until(lambda: leecher.torrent(infohash).state == "pausedDL", "it is paused there")
+    polling.poll(box.pk)
+    assert now(job).status == JobStatus.PAUSED
+    services.resume(job.pk)
+    delivery.run()
+    until(lambda: leecher.torrent(infohash).state != "pausedDL", "it goes on there")

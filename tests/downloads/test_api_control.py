@@ -8,18 +8,15 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from downloads import control, queue, services
-from downloads.models import Job, JobStatus
+from downloads import control, queue, services, transitions
+from downloads.models import Downloader, Job, JobStatus
+from qbshim import preferences
 from tests.downloads.factories import MIB, JobFactory, JobFileFactory
-from tests.downloads.rest import DOWNLOADS, KEYS, client
+from tests.downloads.rest import DOWNLOADS, KEYS
+from tests.qbshim.factories import ClientTaskFactory
 
 pytestmark = pytest.mark.django_db
 TRAITS = ("", "running", "paused", "failed", "cancelled", "completed")
-
-
-@pytest.fixture
-def api() -> APIClient:
-    return client()
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +26,13 @@ def folder(settings: Any, tmp_path: Path) -> Path:
     return settings.DOWNLOAD_DIR
 
 
-def job_that_is(trait: str) -> Job:
+def job_that_is(trait: str, *, category: str = "") -> Job:
     if trait == "completed":  # with its file, so that there is nothing to fetch again
-        file = JobFileFactory(job__completed=True)
+        file = JobFileFactory(job__completed=True, job__category=category)
         Path(file.path).parent.mkdir(parents=True, exist_ok=True)
         Path(file.path).write_bytes(b"video")
         return file.job
-    return JobFactory(**{trait: True} if trait else {})
+    return JobFactory(category=category, **{trait: True} if trait else {})
 
 
 def order_of_queue() -> list[int]:
@@ -144,20 +141,44 @@ def test_a_download_can_be_started_by_force_and_not(api: APIClient):
     assert api.get(f"{DOWNLOADS}/{job.pk}/settings").json()["forced"] is False
 
 
-def test_a_category_takes_a_waiting_download_into_its_folder_and_leaves_others_where_they_are(
-    api: APIClient, folder: Path
-):
-    waiting, done = JobFactory(category="old"), JobFactory(completed=True, category="old")
+def test_a_category_takes_along_what_follows_it(api: APIClient, folder: Path):
+    waiting, done = JobFactory(category="old"), job_that_is("completed", category="old")
+    running = JobFactory(running=True, category="old")
     chosen = JobFactory(category="old", save_path=str(folder / "own"))
-    for job in (waiting, done, chosen):
+    for job in (waiting, done, running, chosen):
         answer = api.patch(f"{DOWNLOADS}/{job.pk}", {"category": "new"})
-        assert answer.json()["category"] == "new"
-    paths = {pk: Job.objects.get(pk=pk).save_path for pk in (waiting.pk, done.pk, chosen.pk)}
-    assert paths == {
-        waiting.pk: str(folder / "new"),
-        done.pk: str(folder / "old"),
-        chosen.pk: str(folder / "own"),
-    }
+        assert (answer.status_code, answer.json()["category"]) == (200, "new")
+    for job in (waiting, done, running):
+        assert Job.objects.get(pk=job.pk).save_path == str(folder / "new")
+    assert Job.objects.get(pk=chosen.pk).save_path == str(folder / "own")
+    [file] = done.files.all()
+    assert (Path(file.path).parent, Path(file.path).exists()) == (folder / "new", True)
+    assert Job.objects.get(pk=done.pk).result_path == file.path
+    assert not Path(done.result_path).exists()
+
+
+def test_a_category_set_by_rest_heeds_what_a_client_said(api: APIClient, folder: Path):
+    """One function for all ways in: what a qBittorrent client told to stay stays, and what it let follow goes."""
+    stays, goes = job_that_is("completed"), job_that_is("completed")
+    ClientTaskFactory(job=stays, auto_tmm=False)
+    ClientTaskFactory(job=goes, auto_tmm=True)
+    Job.objects.filter(pk=goes.pk).update(save_path=str(folder))
+    for job in (stays, goes):
+        api.patch(f"{DOWNLOADS}/{job.pk}", {"category": "new"})
+    assert Job.objects.get(pk=stays.pk).save_path == stays.save_path
+    assert Job.objects.get(pk=goes.pk).save_path == str(folder / "new")
+    preferences.change('{"torrent_changed_tmm_enabled": false}')
+    api.patch(f"{DOWNLOADS}/{goes.pk}", {"category": "other"})
+    goes = Job.objects.get(pk=goes.pk)
+    assert (goes.category, goes.save_path) == ("other", str(folder / "new"))
+    assert goes.client_task.auto_tmm is False
+
+
+def test_what_another_downloader_has_only_changes_its_category(api: APIClient):
+    box = Downloader.objects.create(name="box", kind="qbittorrent", base_url="http://box")
+    job = JobFactory(paused=True, download_type="magnet", downloader=box, remote_id="ab" * 20)
+    answer = api.patch(f"{DOWNLOADS}/{job.pk}", {"category": "new"}).json()
+    assert (answer["category"], answer["save_path"]) == ("new", job.save_path)
 
 
 def test_a_rate_limit_is_set_and_taken_away(api: APIClient):
@@ -280,15 +301,16 @@ def test_many_are_deleted_with_their_files(api: APIClient):
 def test_one_that_was_deleted_meanwhile_is_answered_too(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ):
-    job = JobFactory(failed=True)
-    real = services.retry
+    gone, stays = JobFactory(failed=True), JobFactory(failed=True)
+    real = transitions.lock
 
-    def gone(job_id: int) -> Any:
-        Job.objects.filter(pk=job_id).delete()
-        return real(job_id)
+    def lock(ids: Any) -> list[Job]:
+        Job.objects.filter(pk=gone.pk).delete()
+        return real(ids)
 
-    monkeypatch.setattr(services, "retry", gone)
-    assert bulk(api, {"action": "retry", "ids": [job.pk]})["unknown"] == 1
+    monkeypatch.setattr(transitions, "lock", lock)
+    answer = bulk(api, {"action": "retry", "ids": [gone.pk, stays.pk]})
+    assert (answer["done"], answer["unknown"]) == (1, 1)
 
 
 # --- statistics --------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from downloads import services
 from downloads.models import Job, JobStatus
 from tests.catalogue.factories import SiteFactory
 from tests.downloads.factories import JobFactory
-from tests.downloads.rest import client
 
 pytestmark = pytest.mark.django_db
 DOWNLOAD = "/downloader/download"
@@ -21,11 +20,6 @@ SINTEL = {"slug": "sintel", "season": 1, "episode": 2}
 KEYS = {
     "id", "status", "progress", "downloaded_bytes", "total_bytes", "speed", "eta", "message", "result_path",
 }  # fmt: skip
-
-
-@pytest.fixture
-def api() -> APIClient:
-    return client()
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from anibridge.celery import app
 from downloads import services, tasks
 from downloads.models import Downloader, Job, JobStatus
 from downloads.orders import order_for
+from tests.downloads.dispatched import add, dead, now
 from tests.downloads.protocol import Double, announce
-from tests.downloads.test_dispatching import add, dead, now
 
 S = JobStatus
 

@@ -10,33 +10,11 @@ from downloads import contacts, dispatching, outbox, services, transitions
 from downloads.detection import DownloadType
 from downloads.models import Downloader, Errand, ErrandAction, Job, JobStatus
 from downloads.orders import order_for
+from tests.downloads.dispatched import add, dead, forget_pauses, magnet, now
 from tests.downloads.protocol import Double, announce
-from tests.downloads.qbittorrents import free_port
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("downloads_root")]
 S = JobStatus
-
-
-def magnet(number: int) -> str:
-    return f"magnet:?xt=urn:btih:{number:040x}&dn=Film.{number}"
-
-
-def add(number: int = 1, **rest) -> Job:
-    return services.enqueue(order_for(magnet(number), **rest))[0]
-
-
-def now(job: Job) -> Job:
-    return Job.objects.get(pk=job.pk)
-
-
-def dead() -> str:
-    return f"http://127.0.0.1:{free_port()}"
-
-
-def forget_pauses() -> None:
-    """As if every pause were over."""
-    Downloader.objects.update(back_off_until=None)
-    Errand.objects.update(not_before=timezone.now(), leased_until=None)
 
 
 def test_links_go_in_one_batch_to_the_most_preferred_downloader(service: Double, second: Double):

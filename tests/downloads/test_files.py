@@ -11,6 +11,7 @@ from anibridge.lib import http
 from anibridge.lib.errors import Cancelled
 from downloads import files, finishing
 from downloads.errors import DiskFull, NameTaken, OutsideRoot, StillWritten, WrongFile
+from tests.downloads.placed import another_file_system
 
 BODY = b"video" * 1000
 
@@ -34,16 +35,9 @@ def partial(root: Path) -> Path:
 @pytest.fixture
 def elsewhere(settings, tmp_path_factory: pytest.TempPathFactory, root: Path):
     """A library on another file system."""
-    shared = Path("/dev/shm")
-    if not shared.is_dir() or shared.stat().st_dev == root.stat().st_dev:
-        pytest.skip("needs a second file system at /dev/shm")
-    library = shared / f"anibridge-test-{os.getpid()}-{threading.get_ident()}"
-    library.mkdir()
-    settings.DOWNLOAD_LIBRARY_ROOTS = [library]
-    yield library
-    for path in sorted(library.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    library.rmdir()
+    with another_file_system(root) as library:
+        settings.DOWNLOAD_LIBRARY_ROOTS = [library]
+        yield library
 
 
 def test_a_file_gets_its_name_and_nothing_is_left(root, partial):

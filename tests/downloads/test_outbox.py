@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from downloads import contacts, delivery, dispatching, handing, outbox, services
+from downloads import contacts, delivery, dispatch, dispatching, handing, outbox, services
 from downloads.detection import DownloadType
 from downloads.models import Downloader, Errand, ErrandAction, Job, JobStatus
 from downloads.orders import order_for
+from tests.downloads.dispatched import add, forget_pauses, magnet, now
 from tests.downloads.protocol import Double, announce
-from tests.downloads.test_dispatching import add, forget_pauses, magnet, now
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("downloads_root")]
 S, A = JobStatus, ErrandAction
@@ -27,6 +27,16 @@ def die(*_: object, **__: object) -> None:
 def run_until_killed() -> None:
     with pytest.raises(Killed):
         dispatching.run()
+
+
+def killed_after_sending(service: Double, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A job that the service has been given, and nobody came to write that down."""
+    announce(service, "box")
+    job = add()
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "accepted", die)
+        run_until_killed()
+    return job
 
 
 def later() -> None:
@@ -64,11 +74,7 @@ def test_killed_between_the_intent_and_the_send_it_is_sent_once(service: Double,
 
 
 def test_killed_between_the_send_and_the_write_it_is_not_sent_again(service: Double, monkeypatch):
-    announce(service, "box")
-    job = add()
-    with monkeypatch.context() as patched:
-        patched.setattr(outbox, "accepted", die)
-        run_until_killed()
+    job = killed_after_sending(service, monkeypatch)
     assert (now(job).status, len(service.have)) == (S.QUEUED, 1)
     later()
     dispatching.run()
@@ -99,11 +105,11 @@ def test_killed_within_a_batch_each_job_is_settled_by_what_is_there(service: Dou
     jobs = [add(n) for n in range(1, 5)]
     real, calls = outbox.accepted, []
 
-    def dies_at_the_third(errand: Errand, remote_id: str) -> bool:
+    def dies_at_the_third(errand: Errand, remote_id: str, **rest: object) -> bool:
         calls.append(errand)
         if len(calls) == 3:
             raise Killed
-        return real(errand, remote_id)
+        return real(errand, remote_id, **rest)
 
     with monkeypatch.context() as patched:
         patched.setattr(outbox, "accepted", dies_at_the_third)
@@ -116,11 +122,7 @@ def test_killed_within_a_batch_each_job_is_settled_by_what_is_there(service: Dou
 
 
 def test_cancelled_while_nobody_knew_what_became_of_it(service: Double, monkeypatch):
-    announce(service, "box")
-    job = add()
-    with monkeypatch.context() as patched:
-        patched.setattr(outbox, "accepted", die)
-        run_until_killed()
+    job = killed_after_sending(service, monkeypatch)
     services.cancel(job.pk)
     later()
     dispatching.run()
@@ -132,11 +134,7 @@ def test_cancelled_while_nobody_knew_what_became_of_it(service: Double, monkeypa
 
 def test_deleted_and_added_again_while_nobody_knew_what_became_of_it(service: Double, monkeypatch):
     """The new job is one of its own; what the old one left there goes first."""
-    announce(service, "box")
-    job = add()
-    with monkeypatch.context() as patched:
-        patched.setattr(outbox, "accepted", die)
-        run_until_killed()
+    job = killed_after_sending(service, monkeypatch)
     services.remove(job.pk, delete_files=True)
     again = add()
     later()
@@ -150,11 +148,7 @@ def test_deleted_and_added_again_while_nobody_knew_what_became_of_it(service: Do
 
 
 def test_paused_while_it_was_handed_over_it_is_paused_there_too(service: Double, monkeypatch):
-    announce(service, "box")
-    job = add()
-    with monkeypatch.context() as patched:
-        patched.setattr(outbox, "accepted", die)
-        run_until_killed()
+    job = killed_after_sending(service, monkeypatch)
     services.pause(job.pk)
     later()
     dispatching.run()
@@ -338,3 +332,20 @@ def test_resolving_gives_up_nobody_while_no_other_can_take_it(service: Double):
         forget_pauses()
     assert (now(job).status, now(job).downloader.name) == (S.QUEUED, "only")
     assert len(service.batches()) == 1
+
+
+def test_a_delivery_that_got_somewhere_wakes_the_next_one_while_something_is_left(
+    service: Double, monkeypatch: pytest.MonkeyPatch
+):
+    announce(service, "box")
+    job = add()
+    dispatching.run()
+    services.pause(job.pk)
+    services.set_rate_limit([job.pk], 1000)
+    woken: list[bool] = []
+    monkeypatch.setattr(dispatch, "nudge_delivery", lambda: woken.append(True))
+    counts = []
+    for _ in range(3):
+        delivery.run()
+        counts.append(len(woken))
+    assert counts == [1, 1, 1]

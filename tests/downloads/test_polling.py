@@ -9,24 +9,13 @@ from django.utils import timezone
 from downloads import delivery, dispatching, polling, services
 from downloads.downloaders import remote
 from downloads.models import Downloader, Errand, Job, JobStatus
+from tests.downloads.dispatched import add, dead, forget_pauses, now
+from tests.downloads.dispatched import box as box
+from tests.downloads.dispatched import job as job
 from tests.downloads.protocol import Double, announce
-from tests.downloads.test_dispatching import add, dead, forget_pauses, now
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("downloads_root")]
 S = JobStatus
-
-
-@pytest.fixture
-def box(service: Double) -> Downloader:
-    return announce(service, "box")
-
-
-@pytest.fixture
-def job(box: Downloader) -> Job:
-    """A job that the service is fetching."""
-    job = add()
-    dispatching.run()
-    return now(job)
 
 
 def says(service: Double, job: Job, **row: object) -> None:

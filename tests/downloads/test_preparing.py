@@ -1,9 +1,7 @@
 """Fetching .torrent files before they are handed over."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.utils import timezone
@@ -12,6 +10,7 @@ from downloads import dispatching, preparing, services
 from downloads.models import Job, JobStatus, JobTorrent
 from downloads.orders import order_for, order_for_torrent
 from tests.downloads.hybrid import hybrid_torrent
+from tests.downloads.loopback import Quiet, served
 from tests.downloads.protocol import Double, announce
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("downloads_root")]
@@ -33,7 +32,7 @@ class Web:
 def web(settings) -> Iterator[Web]:
     it = Web()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             it.asked.append(self.path)
             status, headers, body = it.pages.get(self.path, (404, {}, b"no"))
@@ -43,18 +42,9 @@ def web(settings) -> Iterator[Web]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    it.url = f"http://127.0.0.1:{server.server_address[1]}"
-    settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [it.url.removeprefix("http://")]
-    yield it
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(Handler) as it.url:
+        settings.OUTBOUND_ALLOWED_PRIVATE_HOSTS = [it.url.removeprefix("http://")]
+        yield it
 
 
 def add(web: Web, path: str = "/a.torrent") -> Job:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from downloads import delivery, dispatching, polling, registry, services, torrents
+from downloads import delivery, dispatching, inside, polling, registry, services, torrents
 from downloads.detection import DownloadType
 from downloads.downloaders.base import LoginRefused, NotReached, Place, State
 from downloads.downloaders.qbittorrent import QBittorrent
 from downloads.models import Downloader, DownloaderKind, Job, JobStatus, JobTorrent, Subfolder
 from downloads.orders import order_for, order_for_torrent
+from qbshim import contents, rows
+from qbshim.rows import Row
 from tests.downloads.hybrid import hybrid_torrent
 from tests.downloads.qbittorrents import (
     PASSWORD,
@@ -20,6 +22,8 @@ from tests.downloads.qbittorrents import (
     Seeded,
     free_port,
     introduce,
+    now,
+    pause_and_resume,
     seed,
     until,
 )
@@ -61,10 +65,6 @@ def box(db: None, leecher: QB, downloads_root: Path) -> Downloader:
     return downloader
 
 
-def now(job: Job) -> Job:
-    return Job.objects.get(pk=job.pk)
-
-
 def follow(box: Downloader, job: Job, status: str, *, seeder: QB, leecher: QB) -> Job:
     """Poll, with the two introduced to each other, until the job has a status."""
 
@@ -102,6 +102,63 @@ def test_a_torrent_file_of_several_files_is_fetched(box, seeder: QB, leecher: QB
     assert [Path(file.path).name for file in done.files.all()] == ["S01E01.mkv", "S01E02.mkv"]
 
 
+def test_each_file_has_the_progress_and_the_priority_that_it_has_there(
+    box, seeder: QB, leecher: QB, show: Seeded
+):
+    seeder.api.transfer_set_upload_limit(limit=SLOW)
+    job = services.enqueue(order_for_torrent(show.content))[0]
+    dispatching.run()
+    leecher.api.torrents_file_priority(torrent_hash=show.infohash, file_ids=[2], priority=0)
+    leecher.api.torrents_file_priority(torrent_hash=show.infohash, file_ids=[0], priority=7)
+
+    def some() -> bool:
+        introduce(seeder, leecher, show.infohash)
+        polling.poll(box.pk)
+        inside.shown(job.pk)  # somebody looks
+        return 0 < now(job).progress < 1 and _progress(job, "S01E01.mkv") > 0
+
+    until(some, "a part of it is there")
+    assert _progress(job, "S01E02.mkv") < 1
+    seeder.api.transfer_set_upload_limit(limit=0)
+    follow(box, job, S.COMPLETED, seeder=seeder, leecher=leecher)
+    rows = {
+        row["name"]: (row["size"], row["priority"], row["progress"] == 1)
+        for row in contents.of(row_of(job))
+    }
+    assert rows["Some.Show.S01/S01E01.mkv"] == (70_000, 7, True)
+    assert rows["Some.Show.S01/S01E02.mkv"] == (30_000, 1, True)
+    assert rows["Some.Show.S01/a.nfo"][:2] == (5, 0)
+
+
+def _progress(job: Job, name: str) -> float:
+    told = {row["name"].rpartition("/")[2]: row["progress"] for row in contents.of(row_of(job))}
+    return float(told[name])
+
+
+def row_of(job: Job) -> Row:
+    return rows.fetch_some({job.pk}, "1 = 0")[job.pk]
+
+
+def test_a_limit_that_is_set_while_it_runs_reaches_it(box, seeder: QB, leecher: QB, film: Seeded):
+    seeder.api.transfer_set_upload_limit(limit=SLOW)
+    job = services.enqueue(order_for(film.magnet))[0]
+    dispatching.run()
+    there = lambda: leecher.torrent(film.infohash).dl_limit  # noqa: E731
+    for limit, kept in (
+        (40_000, lambda: there() == 40_000),
+        (
+            2**40,
+            lambda: there() <= 0 or there() > 10**9,
+        ),  # the largest that it can count to is none
+        (50_000, lambda: there() == 50_000),
+        (None, lambda: there() <= 0),
+    ):
+        services.set_rate_limit([job.pk], limit)
+        assert delivery.run() == 1
+        until(kept, f"it keeps to {limit}")
+    assert now(job).limit_note == ""
+
+
 def test_the_layout_and_the_limit_that_a_client_wished_reach_it(
     box, seeder: QB, leecher: QB, film: Seeded
 ):
@@ -120,14 +177,7 @@ def test_pause_and_resume_reach_it(box, seeder: QB, leecher: QB, film: Seeded):
     seeder.api.transfer_set_upload_limit(limit=SLOW)
     job = services.enqueue(order_for_torrent(film.content))[0]
     dispatching.run()
-    services.pause(job.pk)
-    delivery.run()
-    until(lambda: leecher.torrent(film.infohash).state == "pausedDL", "it is paused there")
-    polling.poll(box.pk)
-    assert now(job).status == S.PAUSED
-    services.resume(job.pk)
-    delivery.run()
-    until(lambda: leecher.torrent(film.infohash).state != "pausedDL", "it goes on there")
+    pause_and_resume(box, job, leecher)
     follow(box, job, S.DOWNLOADING, seeder=seeder, leecher=leecher)
 
 

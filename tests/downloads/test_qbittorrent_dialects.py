@@ -1,9 +1,6 @@
 """The adapter against a 5.1 dialect (AniBridge's own qBittorrent API) and against servers that answer oddly."""
 
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -19,6 +16,7 @@ from downloads.downloaders.base import (
 )
 from downloads.downloaders.qbittorrent import QBittorrent
 from downloads.models import Job, JobStatus
+from tests.downloads.odd import Odd
 
 S = JobStatus
 HASH = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a"
@@ -44,59 +42,6 @@ def test_version_5_is_told_to_stop_and_start(live_server, downloads_root):
     assert Job.objects.get(pk=job.pk).removed_at is not None
     assert talk.status([HASH])[HASH].state is State.NOT_FOUND
     talk.close()
-
-
-@dataclass
-class Odd:
-    """Answers by path; `{}` stands for what a sound 4.5 would say."""
-
-    url: str = ""
-    pages: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-
-SOUND = {
-    "/api/v2/auth/login": (200, b"Ok."),
-    "/api/v2/app/version": (200, b"v4.5.2"),
-    "/api/v2/app/webapiVersion": (200, b"2.8.19"),
-    "/api/v2/torrents/info": (200, b"[]"),
-    "/api/v2/torrents/add": (200, b"Ok."),
-}
-
-
-@pytest.fixture
-def odd() -> Iterator[Odd]:
-    it = Odd(pages=dict(SOUND))
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path = self.path.partition("?")[0]
-            it.asked.append(path)
-            status, body = it.pages.get(path, (404, b""))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            if status in (301, 302):
-                self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = _answer
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    it.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield it
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

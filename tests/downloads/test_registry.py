@@ -8,8 +8,8 @@ from downloads import dispatching, registry, services
 from downloads.detection import DownloadType
 from downloads.models import Downloader, DownloaderKind, Job, JobStatus
 from downloads.orders import order_for
+from tests.downloads.dispatched import add, dead, now
 from tests.downloads.protocol import Double, announce
-from tests.downloads.test_dispatching import add, dead, now
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("downloads_root")]
 S = JobStatus

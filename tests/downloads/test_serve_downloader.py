@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,8 +22,9 @@ from django.core.management import CommandError, call_command
 from downloads import delivery, dispatching, polling, registry, services
 from downloads.downloaders.base import Place
 from downloads.downloaders.serving import Service, serve
-from downloads.models import Downloader, Job, JobStatus
+from downloads.models import Downloader, JobStatus
 from downloads.orders import order_for
+from tests.downloads.loopback import Quiet, served
 from tests.downloads.qbittorrents import (
     PASSWORD,
     QB,
@@ -33,6 +33,8 @@ from tests.downloads.qbittorrents import (
     Seeded,
     free_port,
     introduce,
+    now,
+    pause_and_resume,
     seed,
     until,
 )
@@ -133,7 +135,7 @@ def other(seeder: QB) -> Seeded:
 def files(other: Seeded) -> Iterator[str]:
     """A web server with one .torrent file, and a link that leads to a magnet."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             if self.path.startswith("/moved"):
                 self.send_response(302)
@@ -148,16 +150,8 @@ def files(other: Seeded) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(Handler) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -219,10 +213,6 @@ def box(
     leecher.clear()
 
 
-def now(job: Job) -> Job:
-    return Job.objects.get(pk=job.pk)
-
-
 def test_magnet_torrent_and_indexer_link_arrive_through_the_service(
     box, seeder: QB, leecher: QB, film: Seeded, other: Seeded, files: str
 ):
@@ -256,21 +246,18 @@ def test_a_link_that_leads_to_a_magnet_goes_on_as_one(box, leecher: QB, other: S
     assert leecher.hashes() == {other.infohash}
 
 
-def test_pause_resume_and_cancel_arrive_through_the_service(
+def test_pause_resume_limit_and_cancel_arrive_through_the_service(
     box, seeder: QB, leecher: QB, film: Seeded
 ):
     # The seeder knows the leecher from before and may call it: it must not be finished too soon.
     seeder.api.transfer_set_upload_limit(limit=16 * 1024)
     job = services.enqueue(order_for(film.magnet))[0]
     dispatching.run()
-    services.pause(job.pk)
+    pause_and_resume(box, job, leecher)
+    services.set_rate_limit([job.pk], 40_000)
     delivery.run()
-    until(lambda: leecher.torrent(film.infohash).state == "pausedDL", "it is paused there")
-    polling.poll(box.pk)
-    assert now(job).status == S.PAUSED
-    services.resume(job.pk)
-    delivery.run()
-    until(lambda: leecher.torrent(film.infohash).state != "pausedDL", "it goes on there")
+    until(lambda: leecher.torrent(film.infohash).dl_limit == 40_000, "it is slowed down there")
+    assert now(job).limit_note == ""
     services.cancel(job.pk)
     delivery.run()
     until(lambda: not leecher.hashes(), "it is gone there")
@@ -399,6 +386,13 @@ def test_hashes_that_it_does_not_know(protocol: Inside, leecher: QB, film: Seede
         ("PUT", f"/downloads/{GONE}/resume"),
     ):
         assert protocol.ask(method, path).status_code == 404, path
+    limit = protocol.ask("POST", f"/downloads/{GONE}/limit", json={"rate_limit": 5})
+    assert limit.status_code == 404
+    for nonsense in (0, -1, "5", 5.5, True, [], {}):
+        answer = protocol.ask(
+            "POST", f"/downloads/{film.infohash}/limit", json={"rate_limit": nonsense}
+        )
+        assert answer.status_code == 400, nonsense
     assert protocol.ask("GET", "/downloads").status_code == 400
     assert protocol.ask("GET", "/downloads?hashes=a%7Cb").status_code == 400
     assert leecher.hashes() == {film.infohash}

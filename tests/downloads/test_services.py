@@ -85,7 +85,8 @@ def test_retry_refuses_what_is_under_way_or_in_place(downloads_here: Path):
     done = completed(downloads_here)
     with pytest.raises(IllegalTransition, match="its file is there"):
         services.retry(done.pk)
-    assert services.retry_many([waiting.pk, done.pk]) == (0, 2)
+    told = services.retry_many([waiting.pk, done.pk])
+    assert (told.jobs, set(told.refusals)) == ({}, {waiting.pk, done.pk})
 
 
 @pytest.mark.django_db

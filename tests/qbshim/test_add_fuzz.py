@@ -150,9 +150,10 @@ def test_any_urlencoded_form(caller: Caller, links: str, options: dict[str, str]
 def test_any_multipart_form(
     caller: Caller, links: str, torrents: list[bytes], name: str, options: dict[str, str]
 ):
-    files = [
-        SimpleUploadedFile(name.encode("utf-8", "replace").decode() or "x", one) for one in torrents
-    ]
+    # A name of dots and slashes alone is none, for those who make the form.
+    called = name.encode("utf-8", "replace").decode()
+    called = called if called.rpartition("/")[2].strip(".") else "x"
+    files = [SimpleUploadedFile(called, one) for one in torrents]
     texts = {"urls": links, **options}
     data = {key: text.encode("utf-8", "replace").decode() for key, text in texts.items()}
     check(caller.multipart("torrents/add", **data, torrents=files))
@@ -169,6 +170,9 @@ COMMANDS = {
     "topPrio": ("hashes",), "bottomPrio": ("hashes",), "increasePrio": ("hashes",), "decreasePrio": ("hashes",),
     "stop": ("hashes",), "start": ("hashes",), "delete": ("hashes", "deleteFiles"),
     "createCategory": ("category", "savePath"), "editCategory": ("category", "savePath"),
+    "addTrackers": ("hash", "urls"), "editTracker": ("hash", "origUrl", "newUrl"), "removeTrackers": ("hash", "urls"),
+    "addWebSeeds": ("hash", "urls"), "editWebSeed": ("hash", "origUrl", "newUrl"), "removeWebSeeds": ("hash", "urls"),
+    "filePrio": ("hash", "id", "priority"),
     "removeCategories": ("categories",),
 }  # fmt: skip
 HASHES = st.one_of(

@@ -9,8 +9,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from catalogue import grabs
 from catalogue.releases import Identity, Release, magnet_of
-from downloads import dispatching
+from downloads import dispatching, services
 from downloads.models import Downloader, Job, JobTorrent
+from downloads.orders import order_for
 from qbshim.models import ClientTask
 from tests.anibridge.lib import servers
 from tests.anibridge.lib.servers import Server
@@ -226,6 +227,58 @@ def test_an_indexers_link_that_leads_to_a_magnet_becomes_it(
     job = Job.objects.get()
     assert (job.download_type, job.url) == ("magnet", FOREIGN)
     assert job.downloader.name == "box"
+
+
+@pytest.mark.parametrize("path", ["/1/download", "/x.torrent"])
+def test_a_link_goes_under_the_hash_and_name_of_its_torrent(
+    sonarr: Caller, web: Server, service: Double, path: str
+):
+    """Clients know a torrent by its hash; a real server lists it only when it has it."""
+    content = torrent()
+    web.serve(path, content, "application/x-bittorrent")
+    announce(service, "box")
+    sonarr.post("torrents/add", urls=web.url(path), category="tv", tags="a")
+    [link] = sonarr.info()
+    rid = sonarr.get("sync/maindata").json()["rid"]
+    dispatching.run()
+    [item] = sonarr.info()
+    assert (item["hash"], item["name"]) == (v1_of(content), "Some.Film.mkv")
+    assert (item["category"], item["tags"], item["added_on"]) == ("tv", "a", link["added_on"])
+    assert "as_torrent" not in Job.objects.get().magnet_metadata
+    told = sonarr.get("sync/maindata", rid=rid).json()
+    assert told["torrents_removed"] == [link["hash"]]
+    assert told["torrents"][v1_of(content)]["name"] == "Some.Film.mkv"
+
+
+def test_a_link_to_a_magnet_goes_under_its_hash(sonarr: Caller, web: Server, service: Double):
+    announce(service, "box")
+    sonarr.post("torrents/add", urls=web.redirect("/1/download", FOREIGN), rename="Mine")
+    dispatching.run()
+    [item] = sonarr.info()
+    assert (item["hash"], item["name"]) == (HASH, "Mine")
+
+
+def test_a_link_to_a_torrent_that_is_there_already_goes(
+    sonarr: Caller, web: Server, service: Double
+):
+    content = torrent()
+    web.serve("/x.torrent", content, "application/x-bittorrent")
+    announce(service, "box")
+    sonarr.multipart("torrents/add", torrents=upload(content), category="tv")
+    for _ in range(2):
+        sonarr.post("torrents/add", urls=f"{web.url('/x.torrent')}\n{web.url('/x.torrent')}?y")
+        dispatching.run()
+        [item] = sonarr.info()
+        assert (item["hash"], item["category"]) == (v1_of(content), "tv")
+
+
+def test_a_link_that_a_fetcher_pushed_keeps_its_own_hash(web: Server, service: Double, db: None):
+    """Under it the link is known as one that was there before."""
+    link = web.serve("/x.torrent", torrent(), "application/x-bittorrent")
+    announce(service, "box")
+    job, _ = services.enqueue(order_for(link))
+    dispatching.run()
+    assert Job.objects.get().infohash == job.infohash == order_for(link).infohash
 
 
 @pytest.mark.parametrize(

@@ -201,9 +201,20 @@ def test_renaming_a_folder_through_the_api(sonarr: Caller, downloads_here: Path)
     assert (answer.status_code, answer.content) == (409, b"No such folder: 'no-such'.")
 
 
-def test_a_folder_for_unfinished_files_cannot_be_chosen(sonarr: Caller):
-    job = JobFactory()
-    asked = {"id": job.infohash, "path": "inc"}
-    assert sonarr.post("torrents/setDownloadPath", **asked).status_code == 409
-    assert sonarr.post("torrents/setDownloadPath", id=UNKNOWN, path="inc").status_code == 200
-    assert sonarr.post("torrents/setDownloadPath", id=job.infohash, path="").status_code == 200
+def test_a_folder_for_unfinished_files_is_given_back_and_changes_nothing(
+    sonarr: Caller, downloads_here: Path
+):
+    job, following = JobFactory(), JobFactory()
+    ClientTaskFactory(job=job, auto_tmm=False)
+    ClientTaskFactory(job=following, auto_tmm=True)
+    both = f"{job.infohash}|{following.infohash}|{UNKNOWN}"
+    before = sonarr.one(job)
+    assert sonarr.post("torrents/setDownloadPath", id=both, path="inc").status_code == 200
+    folder = str(downloads_here / "inc")
+    assert sonarr.one(job) == before | {"download_path": folder}
+    properties = sonarr.get("torrents/properties", hash=job.infohash).json()
+    assert properties["download_path"] == folder
+    assert sonarr.one(following)["download_path"] == ""
+    assert sonarr.post("torrents/setDownloadPath", id=both, path="/etc").status_code == 409
+    assert sonarr.post("torrents/setDownloadPath", id=both, path="").status_code == 200
+    assert sonarr.one(job) == before

@@ -27,7 +27,6 @@ RECORDED = json.loads((Path(__file__).parent / "recorded.json").read_text())
 CHECKS: list[dict[str, Any]] = RECORDED["checks"]
 
 _FEEDS = "feeds and rules are kept in AniBridge's admin; 409 with the reason"
-_TRACKERS = "no tracker is asked; 409 with the reason"
 DIFFERENT = {
     "add.duplicate_magnet": "a repeated grab is no failure: Ok.",
     "add.magnet.v2": "downloaders are told apart by the v1 hash, which it has not",
@@ -40,10 +39,6 @@ DIFFERENT = {
     "ctl.resume": "4.x's name of start",
     "ctl.setShareLimits.arr": "older Sonarr sends two of the three limits",
     "del.missing_deleteFiles": "Sonarr leaves it out to keep the files",
-    "meta.setDownloadPath": "unfinished files have a folder of their own; 409 with the reason",
-    "meta.addTrackers": _TRACKERS,
-    "meta.editTracker": "the tracker that was to be added before is not there",
-    "meta.addWebSeeds": "a download comes from where it was found; 409 with the reason",
     "files.filePrio": "every file is fetched; leaving one out is 409 with the reason",
     "rss.addFolder": _FEEDS,
     "rss.addFolder_duplicate": _FEEDS,

@@ -10,8 +10,8 @@ from downloads.detection import DownloadType
 from downloads.models import Downloader, Errand, Job, JobStatus
 from downloads.orders import order_for
 from tests.downloads.conftest import service as service
+from tests.downloads.dispatched import add, magnet
 from tests.downloads.protocol import Double, announce
-from tests.downloads.test_dispatching import add, magnet
 from tests.races.test_catalogue import no_errors
 from tests.races.test_claims import at_once
 

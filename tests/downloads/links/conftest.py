@@ -4,18 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
-from rest_framework.test import APIClient
 
 from tests.anibridge.lib import servers
 from tests.anibridge.lib.servers import Server
-
-
-@pytest.fixture
-def api() -> APIClient:
-    client = APIClient()
-    client.credentials(HTTP_X_API_KEY=django_settings.API_KEY)
-    return client
 
 
 @pytest.fixture

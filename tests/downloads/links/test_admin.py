@@ -29,6 +29,7 @@ FEED = {
     "enabled": "on",
     "interval_seconds": "900",
     "category": "",
+    "mode": "download",
 }
 
 

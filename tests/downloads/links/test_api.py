@@ -13,8 +13,8 @@ from tests.downloads.links.factories import make_feed, make_link, make_rule
 pytestmark = pytest.mark.django_db
 
 LINK_FIELDS = {
-    "id", "source", "feed", "url", "title", "description", "published_at", "download_type", "state", "reason",
-    "rule", "job", "parsed", "created_at", "last_seen_at",
+    "id", "source", "feed", "url", "title", "description", "published_at", "download_type", "mode", "state",
+    "reason", "rule", "job", "parsed", "created_at", "last_seen_at",
 }  # fmt: skip
 
 
