@@ -110,8 +110,16 @@ def _streams() -> Iterable[Metric]:
     )
     for kind in ("file", "hls", "dash", "unknown"):
         active.add_metric([kind], came.active.get(kind, 0))
+    hosts = GaugeMetricFamily(
+        "anibridge_strm_host_playbacks_active",
+        "Playbacks under way, by the host that they come from.",
+        labels=["host"],
+    )
+    for host, count in came.hosts.items():
+        hosts.add_metric([host], count)
     return (
         active,
+        hosts,
         CounterMetricFamily("anibridge_strm_playbacks", "Playbacks begun.", came.playbacks),
         CounterMetricFamily("anibridge_strm_sent_bytes", "Bytes sent to players.", came.bytes_sent),
         CounterMetricFamily("anibridge_strm_errors", "Errors that players noticed.", came.errors),

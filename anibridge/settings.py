@@ -129,6 +129,8 @@ STRM_PLAYBACK_IDLE_MINUTES = env.float(
 STRM_PLAYBACK_MAX_HOURS = env.float(
     "STRM_PLAYBACK_MAX_HOURS", 24, validate=validate.Range(min=1, max=24 * 30)
 )
+# 0: the links in .strm files do not end.
+STRM_LINK_DAYS = env.float("STRM_LINK_DAYS", 0, validate=validate.Range(min=0, max=3650))
 STRM_PREFETCH_NEXT = env.bool("STRM_PREFETCH_NEXT", False)
 _strm_library = env.path("STRM_LIBRARY_DIR", None)
 # 0: only `manage.py strm_library` and the API bring it in step.
@@ -323,6 +325,7 @@ SPECTACULAR_SETTINGS = {
         "OutcomeStatus": ["done", "refused", "unknown"],
         "DownloaderKind": "downloads.models.DownloaderKind.choices",
         "RuleKind": "downloads.models.links.RuleKind.choices",
+        "LinkMode": "downloads.models.links.LinkMode.choices",
         "NamingKind": ["movie", "episode"],
     },
 }
@@ -479,6 +482,8 @@ LOGGING = {
         # Expected answers (a client without a session, a wrong path) are no warnings of ours.
         "django.request": {"level": "ERROR"},
         "kombu": {"level": "WARNING"},
+        # Its debug lines hold whole addresses, with the keys in them.
+        "urllib3": {"level": "INFO"},
         # A line per task would bury the ones that matter: the sweeper alone runs every 15 s.
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

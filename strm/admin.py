@@ -6,7 +6,7 @@ from unfold.admin import ModelAdmin
 
 from anibridge.lib.admin import ReadOnlyAdmin
 from strm import nudges
-from strm.models import LibraryFile, LibraryTitle, StreamSession, StrmUrlMapping
+from strm.models import LibraryFile, LibraryTitle, LinkAddress, StreamSession, StrmUrlMapping
 
 
 @admin.register(StreamSession)
@@ -25,6 +25,14 @@ class StrmUrlMappingAdmin(ReadOnlyAdmin):
     search_fields = ("slug", "host")
     ordering = ("-updated_at",)
     exclude = ("resolved_url", "headers", "lease_owner", "lease_until")
+
+
+@admin.register(LinkAddress)
+class LinkAddressAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", "slug", "created_at")
+    search_fields = ("title", "slug")
+    ordering = ("-created_at",)
+    exclude = ("address",)
 
 
 @admin.register(LibraryTitle)

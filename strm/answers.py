@@ -10,13 +10,14 @@ from anibridge.lib.outbound import OutboundError, TimedOut
 from catalogue.errors import NoStream, NotFound, RateLimited, UnknownSite, UnsafeSlug
 from catalogue.releases import Identity
 from strm import headers, kinds
-from strm.errors import BadLink, HostRefused, LinkExpired, TooManyStreams
+from strm.errors import BadLink, HostRefused, LinkExpired, NoLongerThere, TooManyStreams
 from strm.headers import Headers
 from strm.opening import Opened
 
 WIRE: Mapping[type[Exception], int] = {
     BadLink: 403,
     LinkExpired: 410,
+    NoLongerThere: 410,
     TooManyStreams: 503,
     RateLimited: 503,
     NotFound: 404,
@@ -124,6 +125,7 @@ def _length(size: int | None) -> Headers:
 def file_name(identity: Identity, kind: str) -> str:
     """What a browser calls the file when it saves it."""
     slug = _UNSAFE.sub("-", identity.slug).strip("-.")[:80] or "video"
-    number = "" if identity.episode is None else f"-S{identity.season:02}E{identity.episode:02}"
+    bare = identity.episode is None or identity.is_film
+    number = "" if bare else f"-S{identity.season:02}E{identity.episode:02}"
     ends = {"video/webm": ".webm", "video/x-matroska": ".mkv", "video/mp2t": ".ts"}
     return f"{slug}{number}{ends.get(kind, '.mp4')}"

@@ -6,9 +6,11 @@ class StrmConfig(AppConfig):
     verbose_name = "STRM"
 
     def ready(self) -> None:
-        """Registers the system checks, and writing .strm files as a way to deliver a release."""
+        """Registers the system checks, writing .strm files as a way to deliver a release, and pushed links as streams."""
         from downloads import deliveries
-        from strm import checks  # noqa: F401
+        from downloads.orders import LINK_SITE
+        from strm import checks, pushed, sources  # noqa: F401
         from strm.delivering import MODE, deliver
 
         deliveries.register(MODE, deliver)
+        sources.SOURCES[LINK_SITE] = pushed.find

@@ -63,14 +63,21 @@ def is_live(text: str) -> bool:
 
 
 def shape(text: str) -> int:
-    """A checksum of what a manifest is apart from its addresses."""
+    """A checksum of what a manifest is apart from its addresses; of a live one, of what stays in it.
+
+    0 where nothing stays: a live list of segments.
+    """
     root = _parsed(text)
-    kept = [root.get("mediaPresentationDuration", "")]
+    live = root.get("type", "static") == "dynamic"
+    if live and next(root.iter("{*}SegmentURL"), None) is not None:
+        return 0
+    kept = [] if live else [root.get("mediaPresentationDuration", "")]
     kept += [
         f"{one.get('id')} {one.get('bandwidth')} {one.get('codecs')}"
         for one in root.iter("{*}Representation")
     ]
-    kept += [f"{s.get('t')} {s.get('d')} {s.get('r')}" for s in root.iter("{*}S")]
+    if not live:
+        kept += [f"{s.get('t')} {s.get('d')} {s.get('r')}" for s in root.iter("{*}S")]
     return zlib.crc32("\n".join(kept).encode("utf-8", "surrogateescape")) or 1
 
 

@@ -2,6 +2,7 @@
 
 Host after host is tried as for a download, and what is found has to play: an episode that is dead fails with each
 host's reason. `STRM_PROXY_MODE=direct` writes the host's own address, which ends some day; `proxy` writes a link of ours.
+What was pushed as a link always gets one of ours, since its address may hold a key.
 """
 
 import logging
@@ -12,8 +13,11 @@ from typing import Final
 from django.conf import settings
 from django.utils import timezone
 
+from anibridge.lib import sniff
 from anibridge.lib.errors import AniBridgeError, Cancelled
+from anibridge.lib.outbound import OutboundError, host_of
 from anibridge.lib.text import shorten
+from anibridge.lib.ytdlp import HostFailed
 from catalogue.availability import in_preferred_order
 from catalogue.errors import NotFound, RateLimited, SiteUnavailable, UnknownSite
 from catalogue.fetching import SiteClient, client_for
@@ -24,7 +28,9 @@ from downloads.engines.base import Fetched, Outcome, Run
 from downloads.engines.episode import episodes
 from downloads.errors import AllHostsFailed, DiskFull
 from downloads.models import Job
-from strm import expiry, headers, links, probing, resolving, sources
+from downloads.orders import LINK_SITE
+from strm import expiry, headers, links, probing, pushed, resolving, sources
+from strm.errors import HostRefused
 from strm.sources import Found
 
 logger = logging.getLogger(__name__)
@@ -45,7 +51,8 @@ def deliver(run: Run) -> Outcome:
     NotFound, and SiteError for a site that may answer later.
     """
     job = run.job
-    base = links.base_url() if settings.STRM_PROXY_MODE == "proxy" else ""
+    ours = settings.STRM_PROXY_MODE == "proxy" or job.source_site == LINK_SITE
+    base = links.base_url() if ours else ""
     client = None if job.source_site in BARE_SITES else _client(job)
     wanted = [job.episode] if client is None else episodes(job, client)
     run.parts = len(wanted)
@@ -76,10 +83,13 @@ def _deliver(run: Run, client: SiteClient | None, number: int | None, base: str)
     """Find a stream that plays, and write it down."""
     job = run.job
     identity = Identity(job.source_site, job.slug, job.season, number, job.language)
-    found = _playing(run, client, identity)
+    found = _playing(run, client, identity, base)
+    if job.source_site == LINK_SITE:
+        pushed.remember(job.slug, job.url, _name(job))
     resolving.learnt(identity, found, provider=job.provider)
     if base:
-        line = links.stream_url(identity, provider=job.provider, base_url=base)
+        ends = links.ending(timezone.now())
+        line = links.stream_url(identity, provider=job.provider, base_url=base, expires_at=ends)
     else:
         line = found.url
         transitions.note(job.pk, run.token, _about(found))
@@ -88,12 +98,16 @@ def _deliver(run: Run, client: SiteClient | None, number: int | None, base: str)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{'file' if number is None else f'E{number:05}'}.strm.part"
     partial.write_text(f"{line}\n", encoding="utf-8", newline="\n")
-    return run.place(partial, episode=number, suffix=".strm", rename=_without_marker)
+    return run.place(partial, episode=number, suffix=".strm", rename=_name)
 
 
-def _without_marker(job: Job) -> str:
-    """The file goes by the release's name: the marker is the indexer's, and no parser of names knows it."""
-    return job.name.removesuffix(STRM_MARKER) or job.name
+def _name(job: Job) -> str:
+    """The file goes by the release's name: the marker is the indexer's, and no parser of names knows it. What a link is
+    called may end like the video that it leads to."""
+    name = job.name.removesuffix(STRM_MARKER) or job.name
+    stem, dot, suffix = name.rpartition(".")
+    is_video = job.source_site == LINK_SITE and suffix.lower() in sniff.VIDEO_EXTENSIONS
+    return stem if dot and stem and is_video else name
 
 
 def _about(found: Found) -> str:
@@ -106,20 +120,21 @@ def _about(found: Found) -> str:
     return told
 
 
-def _playing(run: Run, client: SiteClient | None, identity: Identity) -> Found:
+def _playing(run: Run, client: SiteClient | None, identity: Identity, base: str) -> Found:
     """The first host whose stream plays. Raises AllHostsFailed naming each reason; what the site itself raises."""
     failures: list[str] = []
-    outage: SiteUnavailable | None = None
+    outage: AniBridgeError | None = None
     for name, find in _hosts(run.job, client, identity):
         run.check()
         try:
             found = find()
-            _require_line(found.url)
+            if not base:
+                _require_line(found.url)
             probing.verify(found, headers.from_resolver(found.headers))
         except (Cancelled, DiskFull, RateLimited):
             raise
         except AniBridgeError as error:
-            if isinstance(error, SiteUnavailable):
+            if isinstance(error, SiteUnavailable) or _may_pass(run.job, error):
                 outage = error
             logger.info("job %s: %s: %s", run.job.pk, name, error)
             failures.append(f"{name}: {shorten(str(error))}")
@@ -131,10 +146,22 @@ def _playing(run: Run, client: SiteClient | None, identity: Identity) -> Found:
     raise AllHostsFailed("no host has a stream. " + "; ".join(failures))
 
 
+def _may_pass(job: Job, error: AniBridgeError) -> bool:
+    """Whether a link, which has one host only, should be tried again later: its server is away, or has too much to do."""
+    if job.source_site != LINK_SITE:
+        return False
+    if isinstance(error, HostRefused):
+        return error.status == 429 or error.status >= 500
+    return isinstance(error, OutboundError | HostFailed) and error.retryable
+
+
 def _hosts(
     job: Job, client: SiteClient | None, identity: Identity
 ) -> Iterator[tuple[str, Callable[[], Found]]]:
     """Names of hosts, and what finds the stream there; in the order of preference. Raises AllHostsFailed for none."""
+    if job.source_site == LINK_SITE:
+        yield host_of(job.url), bound(pushed.at, job.url)
+        return
     if client is None:
         yield job.source_site, bound(sources.find, identity, job.provider, ())
         return

@@ -44,3 +44,7 @@ class BadManifest(AniBridgeError):
 
 class Broken(AniBridgeError):
     """The host broke off, and what it offers now is not the rest of the same file."""
+
+
+class NoLongerThere(AniBridgeError):
+    """A live stream has gone on: what the link named is not in it any more."""

@@ -51,6 +51,9 @@ _INLINE = {
     Kind.DATA: ("data",),
 }
 _SHAPED = ("#EXTINF:", "#EXT-X-STREAM-INF:", "#EXT-X-BYTERANGE:")
+_NUMBERED = re.compile(r"^[ \t]*#EXT-X-(?:MEDIA-SEQUENCE|PLAYLIST-TYPE:[ \t]*EVENT)", re.M)
+_WHOLE, _PARTS = 0, 0xFFFE
+_UNKNOWN = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,49 @@ def attributes(text: str) -> Iterator[Attribute]:
         place = text.find(",", end)
         if place < 0:
             return
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Which segment an address stands for, or which part of one: what stays when every address of a playlist changes.
+
+    `sequence` is the media sequence number; `discontinuity` is -1 where a delta update leaves it open; `part` is None
+    for the whole segment, and for parts that are ranges of it.
+    """
+
+    sequence: int
+    discontinuity: int
+    part: int | None = None
+
+    @property
+    def number(self) -> int:
+        """The segment's number as it fits into a link: no window is large enough to hold one twice."""
+        return self.sequence & 0xFFFFFFFF
+
+    @property
+    def mark(self) -> int:
+        """Discontinuity and part in 32 bits."""
+        era = _UNKNOWN if self.discontinuity < 0 else self.discontinuity % _UNKNOWN
+        return era << 16 | (_WHOLE if self.part is None else min(self.part + 1, _PARTS))
+
+    def is_at(self, number: int, mark: int) -> bool:
+        """Whether a link with these two was made for it. What is not known on either side does not count."""
+        if number != self.number or (mark ^ self.mark) & 0xFFFF:
+            return False
+        return mark >> 16 == self.mark >> 16 or _UNKNOWN in (mark >> 16, self.mark >> 16)
+
+
+BY_PATH: Final = 0xFFFF
+"""The mark of what is no segment: keys, maps and the like are known by their paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An address of a playlist; `spot` is None for what is no segment, or has no number that stays."""
+
+    url: str = field(repr=False)
+    kind: Kind
+    spot: Spot | None
 
 
 def is_playlist(text: str) -> bool:
@@ -142,12 +188,59 @@ def _substituted(text: str, variables: Mapping[str, str]) -> str:
 
 
 @dataclass
+class _Counter:
+    """Which segment comes next, as the lines of a playlist go by."""
+
+    numbered: bool
+    sequence: int = 0
+    discontinuity: int = 0
+    part: int = 0
+    spot: Spot | None = None
+    """Of the address that is being looked at."""
+
+    def tag(self, name: str, rest: str) -> None:
+        """Counts what a tag says; its own addresses are no segment unless it is one of the two that are parts."""
+        self.spot = None
+        if name == "EXT-X-MEDIA-SEQUENCE":
+            self.sequence = _integer(rest)
+        elif name == "EXT-X-DISCONTINUITY-SEQUENCE":
+            self.discontinuity = _integer(rest)
+        elif name == "EXT-X-DISCONTINUITY" and self.discontinuity >= 0:
+            self.discontinuity += 1
+        elif name == "EXT-X-SKIP":
+            said = {one.name: one.value for one in attributes(rest)}
+            self.sequence += _integer(said.get("SKIPPED-SEGMENTS", ""))
+            self.discontinuity = -1
+        elif name in ("EXT-X-PART", "EXT-X-PRELOAD-HINT"):
+            said = {one.name: one.value for one in attributes(rest)}
+            if name == "EXT-X-PART" or said.get("TYPE") == "PART":
+                ranged = "BYTERANGE" in said or "BYTERANGE-START" in said
+                self.spot = self._at(None if ranged else self.part)
+                self.part += name == "EXT-X-PART"
+
+    def segment(self) -> None:
+        """A line that is an address."""
+        self.spot = self._at(None)
+        self.sequence += 1
+        self.part = 0
+
+    def _at(self, part: int | None) -> Spot | None:
+        return Spot(self.sequence, self.discontinuity, part) if self.numbered else None
+
+
+def _integer(text: str) -> int:
+    found = re.match(r"[ \t]*([0-9]{1,20})", text)
+    return int(found[1]) if found else 0
+
+
+@dataclass
 class _Rewriter:
     base: str
     link: Link
     variables: dict[str, str]
     uses_variables: bool
     master: bool
+    counter: _Counter
     entries: int = 0
     expect_playlist: bool = field(default=False)
 
@@ -163,10 +256,12 @@ class _Rewriter:
             return line
         kind = Kind.PLAYLIST if self.expect_playlist or self.master else Kind.MEDIA
         self.expect_playlist = False
+        self.counter.segment()
         return line.replace(text, self._linked(text, kind), 1)
 
     def _tag(self, line: str, text: str) -> str:
         name, _, rest = text[1:].partition(":")
+        self.counter.tag(name, rest)
         if name == "EXT-X-STREAM-INF":
             self.expect_playlist = True
         if bare := _BARE.fullmatch(text[1:]):
@@ -219,6 +314,29 @@ class _Rewriter:
 
 def rewrite(text: str, base: str, link: Link, *, imported: Mapping[str, str] | None = None) -> str:
     """The playlist from `base` with every address replaced by what `link` makes of it. Raises BadManifest."""
+    return _rewritten(text, base, link, imported)
+
+
+def entries(text: str, base: str, *, imported: Mapping[str, str] | None = None) -> list[Entry]:
+    """Every address of the playlist, in the order in which `rewrite` asks for their links. Raises BadManifest."""
+    found: list[Entry] = []
+    counter = _Counter(numbered=_NUMBERED.search(text) is not None and not is_master(text))
+
+    def note(url: str, kind: Kind, variables: Variables) -> str:
+        found.append(Entry(url, kind, counter.spot))
+        return "x"
+
+    _rewritten(text, base, note, imported, counter)
+    return found
+
+
+def _rewritten(
+    text: str,
+    base: str,
+    link: Link,
+    imported: Mapping[str, str] | None,
+    counter: _Counter | None = None,
+) -> str:
     text = text.removeprefix("\ufeff")
     if not is_playlist(text):
         raise BadManifest("the playlist does not begin with #EXTM3U")
@@ -229,5 +347,6 @@ def rewrite(text: str, base: str, link: Link, *, imported: Mapping[str, str] | N
         variables=variables,
         uses_variables=bool(variables),
         master=is_master(text),
+        counter=counter or _Counter(numbered=False),
     )
     return "\n".join(rewriter.line(line) for line in text.split("\n"))

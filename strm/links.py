@@ -19,7 +19,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from functools import partial
 from time import time
@@ -46,7 +46,7 @@ _SITE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _MOMENT = re.compile(r"[0-9]{1,12}")
 _HEAD = struct.Struct(">B16sIiIIH")
-_VERSION = 1
+_VERSION, _LIVE = 1, 2
 _PLACEHOLDER = re.compile(r"\$(?:(Number|Time|SubNumber)(?:%0(\d{1,2})d)?)?\$")
 _VARIABLE_NAMES = {"n": "Number", "i": "Time", "u": "SubNumber"}
 _DIRECTIVE = re.compile(r"_HLS_[A-Za-z_]{1,40}")
@@ -88,6 +88,8 @@ class Child:
     `generation` is the version of the resolved link that it was found under; `parent` and `ordinal` say where: the
     n-th address of the root (ROOT) or of the root's n-th playlist, NOWHERE for what cannot be found again. `shape`
     is the checksum of what that playlist looked like without its addresses.
+
+    The places in a `live` playlist change; there `ordinal` and `shape` are the `number` and `mark` of an `hls.Spot`.
     """
 
     playback: str
@@ -98,6 +100,7 @@ class Child:
     ordinal: int = 0
     shape: int = 0
     variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    live: bool = False
 
 
 def base_url() -> str:
@@ -126,6 +129,17 @@ def stream_url(
     elif settings.STRM_PROXY_AUTH == "apikey":
         query += f"&apikey={keys.playing()[0]}"
     return f"{base_url.rstrip('/')}/strm/stream?{query}"
+
+
+def ending(now: datetime) -> datetime | None:
+    """When the link in a file that is written now ends; None where links do not.
+
+    STRM_LINK_DAYS ahead at least, and half of that more at most: in steps, so that the same file comes out for a while.
+    """
+    step = settings.STRM_LINK_DAYS * 86_400 / 2
+    if step <= 0:
+        return None
+    return datetime.fromtimestamp((now.timestamp() // step + 3) * step, tz=UTC)
 
 
 def read_stream(query: bytes, *, key: str = "") -> Asked:
@@ -345,7 +359,7 @@ MEDIA_EXTENSIONS: Final = frozenset(
 def _seal(child: Child) -> str:
     extra = json.dumps(child.variables).encode() if child.variables else b""
     head = _HEAD.pack(
-        _VERSION << 4 | child.kind,
+        (_LIVE if child.live else _VERSION) << 4 | child.kind,
         bytes.fromhex(child.playback),
         child.generation & 0xFFFFFFFF,
         child.parent,
@@ -364,7 +378,7 @@ def _unseal(token: str) -> Child:
         sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         opened = _opened(sealed)
         mark, playback, generation, parent, ordinal, shape, extra = _HEAD.unpack_from(opened)
-        if mark >> 4 != _VERSION:
+        if mark >> 4 not in (_VERSION, _LIVE):
             raise ValueError("another version's")
         start = _HEAD.size + extra
         variables = json.loads(opened[_HEAD.size : start]) if extra else ()
@@ -377,6 +391,7 @@ def _unseal(token: str) -> Child:
             ordinal=ordinal,
             shape=shape,
             variables=tuple((str(name), str(value)) for name, value in variables),
+            live=mark >> 4 == _LIVE,
         )
     except (ValueError, struct.error, InvalidTag):
         raise BadLink("the link's signature is not valid") from None

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from strm import dash, hls, kinds, links
 from strm.errors import BadManifest
-from strm.hls import Variables
+from strm.hls import Entry, Variables
 from strm.links import NOWHERE, ROOT, Child, Kind
 from strm.models import StreamKind
 from strm.threads import PARSING, in_thread
@@ -62,10 +62,11 @@ async def read_bounded(
                 pieces.append(block)
     except TimeoutError:
         raise BadManifest(f"it did not arrive within {seconds:g} s") from None
-    return _decompressed(b"".join(pieces), encoding.strip().lower(), most)
+    return decompressed(b"".join(pieces), encoding.strip().lower(), most)
 
 
-def _decompressed(body: bytes, encoding: str, most: int) -> bytes:
+def decompressed(body: bytes, encoding: str, most: int) -> bytes:
+    """A body as it was before its host compressed it, whether the host says so or not. Raises BadManifest."""
     if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise BadManifest("it is compressed in a way that was not asked for")
     if encoding in ("", "identity", "gzip", "x-gzip") and not body.startswith(_GZIP):
@@ -99,8 +100,7 @@ def document(url: str, body: bytes) -> Document:
         live = hls.is_live(text)
         return Document(url, text, StreamKind.HLS, live, 0 if live else hls.shape(text))
     if dash.is_manifest(text):
-        live = dash.is_live(text)
-        return Document(url, text, StreamKind.DASH, live, 0 if live else dash.shape(text))
+        return Document(url, text, StreamKind.DASH, dash.is_live(text), dash.shape(text))
     raise BadManifest("it is neither an HLS playlist nor a DASH manifest")
 
 
@@ -137,15 +137,19 @@ def _linked(
     source: Document, playback: str, generation: int, child: Child | None, known: dict[str, str]
 ) -> bytes:
     prefix = "proxy/" if child is None else ""
-    parent = ROOT if child is None else child.ordinal if child.parent == ROOT else NOWHERE
-    if source.live and source.kind is StreamKind.HLS:
+    parent = ROOT if child is None else NOWHERE
+    if child is not None and child.parent == ROOT and not child.live:
+        parent = child.ordinal
+    if not source.shape and source.kind is StreamKind.DASH:
         parent = NOWHERE
+    spots = _spots(source, child)
     extension = ".m4s" if "#EXT-X-MAP" in source.text or source.kind is StreamKind.DASH else ".ts"
     count = 0
 
     def make(url: str, kind: Kind, variables: Variables = ()) -> str:
         nonlocal count
-        own = Child(playback, kind, url, generation, parent, count, source.shape, variables)
+        place = (count, source.shape) if spots is None else spots[count]
+        own = Child(playback, kind, url, generation, parent, *place, variables, spots is not None)
         count += 1
         if kind is Kind.PLAYLIST and child is not None and url in known:
             return known[url]
@@ -162,6 +166,20 @@ def _linked(
     return _rewritten(source, make, prefix, child).encode("utf-8")
 
 
+def _spots(source: Document, child: Child | None) -> list[tuple[int, int]] | None:
+    """Number and mark of each address of a live playlist; None for what keeps its places."""
+    if not source.live or source.kind is not StreamKind.HLS:
+        return None
+    found = targets(source, _imported(child))
+    return [
+        (0, hls.BY_PATH) if one.spot is None else (one.spot.number, one.spot.mark) for one in found
+    ]
+
+
+def _imported(child: Child | None) -> dict[str, str]:
+    return dict(child.variables) if child is not None else {}
+
+
 def _rewritten(source: Document, make: Callable[..., str], prefix: str, child: Child | None) -> str:
     if source.kind is StreamKind.DASH:
         return dash.rewrite(source.text, source.url, make, prefix=prefix)
@@ -169,22 +187,20 @@ def _rewritten(source: Document, make: Callable[..., str], prefix: str, child: C
     def below(url: str, kind: Kind, variables: Variables) -> str:
         return prefix + make(url, kind, variables)
 
-    imported = dict(child.variables) if child is not None else {}
-    return hls.rewrite(source.text, source.url, below, imported=imported)
+    return hls.rewrite(source.text, source.url, below, imported=_imported(child))
 
 
-def targets(source: Document, imported: dict[str, str] | None = None) -> list[str]:
+def targets(source: Document, imported: dict[str, str] | None = None) -> list[Entry]:
     """Every address in a document, in the order in which its links are numbered. Raises BadManifest."""
-    found: list[str] = []
+    if source.kind is StreamKind.HLS:
+        return hls.entries(source.text, source.url, imported=imported)
+    found: list[Entry] = []
 
-    def note(url: str, kind: Kind, variables: Variables = ()) -> str:
-        found.append(url)
+    def note(url: str, kind: Kind) -> str:
+        found.append(Entry(url, kind, None))
         return "x"
 
-    if source.kind is StreamKind.DASH:
-        dash.rewrite(source.text, source.url, note, prefix="")
-    else:
-        hls.rewrite(source.text, source.url, note, imported=imported)
+    dash.rewrite(source.text, source.url, note, prefix="")
     return found
 
 
@@ -233,38 +249,58 @@ async def _maybe_in_thread(size: int, work: Callable[..., Any], *args: Any) -> A
     return await in_thread(PARSING, work, *args)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A document, the version of the link under which it was read, and when."""
+
+    document: Document
+    generation: int
+    read_at: float
+
+    def is_young(self, seconds: float) -> bool:
+        """Whether it can be taken for what the host would say now; what does not change always can."""
+        return not self.document.live or self.read_at > monotonic() - seconds
+
+
 class Documents:
-    """Documents that stay as they are, for a while: a player asks for them again when it seeks."""
+    """Documents for a while: a player asks for them again when it seeks. Live ones only serve to find things again."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, tuple[float, Document]] = OrderedDict()
-        self._targets: dict[str, list[str]] = {}
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._targets: dict[str, list[Entry]] = {}
         self._size = 0
 
-    def get(self, url: str) -> Document | None:
-        """What was kept of this address, if it is not too old."""
+    def get(self, url: str, *, least: int = 0, since: float | None = None) -> Held | None:
+        """What was kept of this address, if it is not too old; a live one only for who says since when.
+
+        `least` is the version of the link that it must have been read under: one that was read before holds addresses
+        that have ended.
+        """
         found = self._held.get(url)
-        if found is None or found[0] < monotonic():
+        begin = monotonic() - REMEMBERED_SECONDS if since is None else since
+        if found is None or found.generation < least or found.read_at < begin:
+            return None
+        if found.document.live and since is None:
             return None
         self._held.move_to_end(url)
-        return found[1]
+        return found
 
-    def keep(self, url: str, source: Document) -> None:
-        """Remembers a document under the address that was asked for; not a live one."""
-        if source.live:
-            return
+    def keep(self, url: str, source: Document, generation: int) -> None:
+        """Remembers a document under the address that was asked for."""
         self._drop(url)
-        self._held[url] = (monotonic() + REMEMBERED_SECONDS, source)
+        self._held[url] = Held(source, generation, monotonic())
         self._size += len(source.text)
         while self._size > REMEMBERED_BYTES and self._held:
             self._drop(next(iter(self._held)))
 
-    async def targets(self, url: str, source: Document, imported: dict[str, str]) -> list[str]:
+    async def targets(self, url: str, source: Document, imported: dict[str, str]) -> list[Entry]:
         """As `targets`, remembered with the document."""
-        found = self._targets.get(url)
+        held = self._held.get(url)
+        found = self._targets.get(url) if held is not None and held.document is source else None
         if found is None:
             found = await _maybe_in_thread(len(source.text), targets, source, imported)
-            if url in self._held:
+            held = self._held.get(url)
+            if held is not None and held.document is source:
                 self._targets[url] = found
         return found
 
@@ -272,4 +308,4 @@ class Documents:
         held = self._held.pop(url, None)
         self._targets.pop(url, None)
         if held is not None:
-            self._size -= len(held[1].text)
+            self._size -= len(held.document.text)

@@ -8,6 +8,7 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from catalogue.releases import Identity
 from strm.library.models import LibraryFile as LibraryFile
@@ -97,6 +98,21 @@ class StrmUrlMapping(_Identified):
     def __str__(self) -> str:
         number = "" if self.episode is None else f"E{self.episode:02}"
         return f"{self.site} {self.slug} S{self.season:02}{number} {self.language}".rstrip()
+
+
+class LinkAddress(models.Model):
+    """The address of a pushed link that became a .strm file; `slug` is its sha1, by which the file knows it."""
+
+    slug = models.CharField(max_length=40, primary_key=True)
+    address = models.TextField(help_text="Encrypted: may hold keys.")
+    title = models.CharField(max_length=255, blank=True, default="")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = "pushed link"
+
+    def __str__(self) -> str:
+        return self.title or self.slug
 
 
 def idle() -> timedelta:

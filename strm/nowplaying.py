@@ -10,7 +10,8 @@ from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from catalogue.models import Title
-from strm.models import FormerPlaybacks, StreamSession
+from downloads.orders import LINK_SITE
+from strm.models import FormerPlaybacks, LinkAddress, StreamSession
 
 SHOWN: Final = 50
 WINDOW_SECONDS: Final = 30.0
@@ -38,7 +39,7 @@ class Playing:
 
 
 def playing() -> list[Playing]:
-    """The newest playbacks that are under way. Three cheap questions, however many they are."""
+    """The newest playbacks that are under way. Three or four cheap questions, however many they are."""
     now = timezone.now()
     rows = list(StreamSession.objects.playing(now)[:SHOWN])
     names, speeds = _names(rows), _speeds(rows, now)
@@ -55,7 +56,12 @@ def _names(rows: Iterable[StreamSession]) -> dict[tuple[str, str], str]:
     for site, slug in wanted:
         which |= Q(site_id=site, slug=slug)
     found = Title.objects.filter(which).values_list("site_id", "slug", "name")
-    return {(site, slug): name for site, slug, name in found}
+    names = {(site, slug): name for site, slug, name in found}
+    pushed = [slug for site, slug in wanted if site == LINK_SITE]
+    if pushed:
+        of_links = LinkAddress.objects.filter(slug__in=pushed).exclude(title="")
+        names |= {(LINK_SITE, slug): title for slug, title in of_links.values_list("slug", "title")}
+    return names
 
 
 def _speeds(rows: Iterable[StreamSession], now: datetime) -> dict[str, int]:
@@ -89,24 +95,29 @@ def _speed(samples: list[Sample]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What all playbacks came to since the beginning, and how many of each kind are under way."""
+    """What all playbacks came to since the beginning, and how many of each kind and from each host are under way."""
 
     playbacks: int
     bytes_sent: int
     errors: int
     active: dict[str, int]
+    hosts: dict[str, int]
+    """The SHOWN hosts from which most of them come."""
 
 
 def totals() -> Totals:
-    """Three questions. The totals never go back: what is forgotten was added up before."""
+    """Four questions. The totals never go back: what is forgotten was added up before."""
     came: dict[str, int] = StreamSession.objects.aggregate(
         playbacks=Count("pk"),
         bytes_sent=Sum("bytes_sent", default=0),
         errors=Sum("errors", default=0),
     )
     former = FormerPlaybacks.objects.filter(pk=1).values(*came).first() or {}
-    active = StreamSession.objects.playing(timezone.now()).order_by().values_list("kind")
+    playing = StreamSession.objects.playing(timezone.now()).order_by()
+    active = playing.values_list("kind")
+    hosts = playing.exclude(host="").values_list("host").annotate(count=Count("pk"))
     return Totals(
         **{name: count + former.get(name, 0) for name, count in came.items()},
         active={kind or "unknown": count for kind, count in active.annotate(count=Count("pk"))},
+        hosts=dict(hosts.order_by("-count", "host")[:SHOWN]),
     )

@@ -1,7 +1,7 @@
 """From a link to an answer of its host, whatever has become of the address since it was found.
 
 A host that refuses, or cannot be reached, gets one chance under a new address; then the next host has its turn. A child's
-address is looked for again at its old place in the new playlist, if that still is the same film.
+address is looked for again in the new playlist (`strm.moving`).
 """
 
 import logging
@@ -9,19 +9,21 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 
 from django.utils import timezone
 
 from anibridge.lib.errors import AniBridgeError
 from anibridge.lib.outbound import OutboundError, host_of
-from strm import headers, hls, kinds, links, manifests
-from strm.errors import BadManifest, Broken, HostRefused, NotAVideo
+from strm import headers, kinds, links, manifests
+from strm.errors import BadManifest, Broken, HostRefused, NoLongerThere, NotAVideo
 from strm.flights import Flights
 from strm.limits import Turn
 from strm.links import Child
 from strm.manifests import Document, Documents
 from strm.models import StreamKind
+from strm.moving import Finder, Search
 from strm.playbacks import Playback
 from strm.resolving import Resolved
 from strm.upstream import Answer, Upstream, headers_for
@@ -74,7 +76,12 @@ class Opener:
         self._upstream = upstream
         self._flights = flights
         self._dead: OrderedDict[tuple[str, str, int], None] = OrderedDict()
-        self.documents = Documents()
+        self._finder = Finder(self._fetched)
+
+    @property
+    def documents(self) -> Documents:
+        """The playlists that are remembered."""
+        return self._finder.documents
 
     async def root(self, playback: Playback, wish: Wish, turn: Turn) -> Opened:
         """The stream of an identity. Raises what looking for it raises, or what its last host said."""
@@ -117,7 +124,8 @@ class Opener:
         known = await self._flights.known(identity, provider)
         mark = (identity.infohash, provider, child.generation)
         problem: AniBridgeError | None = None
-        if mark not in self._dead:
+        # Of a live stream that an old address has ended says nothing about the next one: its playlist is always young.
+        if child.live or mark not in self._dead:
             try:
                 opened = await self._at(applied(child.url), known, wish, turn)
                 return replace(opened, generation=child.generation)
@@ -133,16 +141,40 @@ class Opener:
             except AniBridgeError as error:
                 raise (problem or error) from error
             try:
-                url = await self._moved(child, newer, turn)
-                opened = await self._at(applied(url), newer, wish, turn)
+                opened = await self._moved(child, applied, newer, wish, turn)
+            except NoLongerThere:
+                raise
             except AniBridgeError as error:
                 problem = problem or error
                 if newer.resolved_at > timezone.now() - FRESH:
                     raise problem from error
                 failing = newer.version
                 continue
-            self._bury(mark)
+            if not child.live:
+                self._bury(mark)
             return replace(opened, generation=newer.version)
+
+    async def _moved(
+        self,
+        child: Child,
+        applied: Callable[[str], str],
+        newer: Resolved,
+        wish: Wish,
+        turn: Turn,
+    ) -> Opened:
+        """The child under a newer link. A playlist from memory is read once more where it leads nowhere, and so is a live
+        one, since somebody else may have ended its addresses by reading it too."""
+        search = Search(newer, turn)
+        try:
+            url = await self._finder.find(child, search)
+            return await self._at(applied(url), newer, wish, turn)
+        except (*FAILURES, Broken, NoLongerThere) as error:
+            may_change = child.live and not isinstance(error, NoLongerThere)
+            if not (search.leaned or may_change):
+                raise
+        again = Search(newer, turn, since=monotonic())
+        url = await self._finder.find(child, again)
+        return await self._at(applied(url), newer, wish, turn)
 
     async def _at(self, url: str, known: Resolved | None, wish: Wish, turn: Turn) -> Opened:
         sent = {} if known is None else headers_for(url, known.headers, meant_for=known.url)
@@ -153,6 +185,10 @@ class Opener:
         if wish.method == "HEAD":
             return await self._head(url, sent, wish)
         answer = await self._upstream.open(url, headers={**sent, **wish.headers})
+        if answer.status == 416 and "," in wish.passed.get("Range", ""):
+            # The host knows no lists of ranges; whoever asks for one can take the whole as well.
+            answer.close()
+            return await self._ask(url, sent, replace(wish, passed={}), turn)
         try:
             _judge(answer, url)
             whole = answer.status == 200 or wish.manifest
@@ -195,32 +231,14 @@ class Opener:
 
     async def document(self, url: str, resolved: Resolved, turn: Turn) -> Document:
         """A playlist of this film, remembered or fetched. Raises what fetching raises."""
-        held = self.documents.get(url)
-        if held is not None:
-            return held
+        return await self._finder.read(url, Search(resolved, turn))
+
+    async def _fetched(self, url: str, resolved: Resolved, turn: Turn) -> Document:
         opened = await self._at(url, resolved, Wish(manifest=True), turn)
         opened.answer.close()
         if opened.document is None:
             raise BadManifest("there is no playlist any more")
-        self.documents.keep(url, opened.document)
         return opened.document
-
-    async def _moved(self, child: Child, newer: Resolved, turn: Turn) -> str:
-        """The child's address under a newer link. Raises Broken where that is not the same film."""
-        source = await self.document(newer.url, newer, turn)
-        imported: dict[str, str] = {}
-        found = await self.documents.targets(newer.url, source, imported)
-        if child.parent != links.ROOT:
-            if not 0 <= child.parent < len(found):
-                raise Broken("the playlist is another one now")
-            if source.kind is StreamKind.HLS:
-                imported = hls.defined(source.text, source.url, {})
-            url = found[child.parent]
-            source = await self.document(url, newer, turn)
-            found = await self.documents.targets(url, source, imported)
-        if source.shape != child.shape or not child.ordinal < len(found):
-            raise Broken("the host has another film there now")
-        return found[child.ordinal]
 
     def _bury(self, mark: tuple[str, str, int]) -> None:
         """The addresses of this generation are over: the next parts are looked for in the newer one at once."""

@@ -232,10 +232,10 @@ def _values(one: Playback) -> dict[str, object]:
         "bytes_sent": F("bytes_sent") + one.bytes_sent,
         "requests": F("requests") + one.requests,
         "errors": F("errors") + one.errors,
-        "host": one.host,
-        "kind": one.kind,
     }
-    return {**values, "last_error": one.last_error} if one.last_error else values
+    # What this process does not know, because another one has begun the playback, is not undone by it.
+    told = {"host": one.host, "kind": one.kind, "last_error": one.last_error}
+    return {**values, **{name: text for name, text in told.items() if text}}
 
 
 @transaction.atomic

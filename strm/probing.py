@@ -63,7 +63,7 @@ def _document(url: str, sent: Mapping[str, str]) -> Document:
         )
     if not got.ok:
         raise _refused(url, got.status)
-    return manifests.document(got.url, got.body)
+    return manifests.document(got.url, manifests.decompressed(got.body, "", manifests.MAX_BYTES))
 
 
 def first(document: Document) -> tuple[str, Kind]:

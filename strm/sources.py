@@ -1,7 +1,7 @@
 """From an identity to the stream of one host: the network only, in any thread.
 
-The catalogue's identities are looked for here. What a site id does not say (playlist entries, pushed links) brings a
-source of its own: `SOURCES["playlist"] = find`, set by whoever knows these.
+The catalogue's identities are looked for here. What a site id does not say brings a source of its own: pushed links have
+`strm.pushed`; for playlist entries it would be `SOURCES["playlist"] = find`, set by whoever knows these.
 """
 
 import logging
@@ -85,7 +85,11 @@ def _first(client: SiteClient, links: list[HostLink]) -> Found:
 
 def at(client: SiteClient, link: HostLink) -> Found:
     """The stream behind one play link of a site. Raises AniBridgeError."""
-    stream = ytdlp.extract(client.host_url(link), timeout=HOST_SECONDS)
+    return of_stream(ytdlp.extract(client.host_url(link), timeout=HOST_SECONDS), link.host)
+
+
+def of_stream(stream: ytdlp.StreamInfo, provider: str) -> Found:
+    """What yt-dlp has found, as a player should get it."""
     # The master playlist rather than the variant that yt-dlp would take: the player chooses, and sound of its own
     # and subtitles are only listed there.
     if stream.is_hls:
@@ -94,4 +98,4 @@ def at(client: SiteClient, link: HostLink) -> Found:
         url, kind = stream.manifest_url or stream.url, StreamKind.DASH
     else:
         url, kind = stream.url, StreamKind.FILE
-    return Found(url, link.host, kind, dict(stream.headers))
+    return Found(url, provider, kind, dict(stream.headers))

@@ -275,9 +275,9 @@ async def _proxy(request: Request) -> None:
     request.playback = playback
     with Turn(slots()) as turn:
         turn.begin()
-        remembered = one.opener.documents.get(applied(child.url))
-        if remembered is not None and child.kind in (Kind.PLAYLIST, Kind.MANIFEST):
-            await _playlist(one, request, remembered, child.generation, child)
+        held = one.opener.documents.get(applied(child.url))
+        if held is not None and child.kind in (Kind.PLAYLIST, Kind.MANIFEST):
+            await _playlist(one, request, held.document, held.generation, child)
             return
         wish = Wish(request.method, headers.from_client(request.headers))
         if child.kind not in (Kind.MEDIA, Kind.TEMPLATE):
@@ -353,7 +353,7 @@ async def _document(one: Engine, request: Request, opened: Opened, child: Child 
     if opened.document is None:
         raise BadManifest("there is no playlist any more")
     if child is not None:
-        one.opener.documents.keep(child.url, opened.document)
+        one.opener.documents.keep(child.url, opened.document, opened.generation)
     await _playlist(one, request, opened.document, opened.generation, child)
 
 

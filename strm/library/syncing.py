@@ -145,7 +145,8 @@ class _Run:
         self, title: LibraryTitle, listing: Listing, entry: Entry, folder: PurePosixPath
     ) -> Wanted:
         identity = Identity(title.site, title.slug, entry.season, entry.episode, entry.language)
-        line = links.stream_url(identity, base_url=self.base)
+        ends = links.ending(timezone.now())
+        line = links.stream_url(identity, base_url=self.base, expires_at=ends)
         path = naming.path_of(listing, entry, folder)
         return _wanted(FileKind.STRM, path, f"{line}\n".encode(), entry.season, entry.episode)
 

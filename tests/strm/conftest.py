@@ -1,7 +1,11 @@
 """A host to play from, a player, and a source that says where the videos are."""
 
+import fcntl
+import os
+import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +53,35 @@ def identity(slug: str) -> Identity:
 def stream(url: str, provider: str = "VOE", kind: str = "file", **headers: str) -> Found:
     """A stream as a resolver finds it."""
     return Found(url, provider, StreamKind(kind), headers)
+
+
+def require(program: str) -> None:
+    """Skips without the program; in CI, where `make services` has installed it, fails."""
+    if shutil.which(program):
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{program} is not installed, and in CI it must be")
+    pytest.skip(f"needs {program}")
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of twelve seconds as a file, as HLS of two kinds and as DASH; made once for all workers of a run."""
+    from tests.strm import server as servers
+
+    require("ffmpeg")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "strm-films"
+    folder.mkdir(exist_ok=True)
+    with (folder / ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            for kind in servers.SEGMENTED:
+                servers.segmented(folder, kind)
+            (folder / "done").touch()
+    return folder
 
 
 @pytest.fixture

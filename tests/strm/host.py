@@ -26,13 +26,14 @@ class Asked:
 
 @dataclass
 class Host:
-    """Routes by path. `open_now` counts the requests whose client is still there."""
+    """Routes by path; `fallback` answers all others. `open_now` counts the requests whose client is still there."""
 
     url: str = ""
     routes: dict[str, Handler] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     open_now: int = 0
     most_open: int = 0
+    fallback: Handler | None = None
 
     @property
     def place(self) -> str:
@@ -70,7 +71,7 @@ class Host:
     async def respond(self, request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.asked.append(Asked(request.method, request.path, request.query_string, headers))
-        handler = self.routes.get(request.path)
+        handler = self.routes.get(request.path, self.fallback)
         if handler is None:
             return web.Response(status=404, text="nothing here")
         self.open_now += 1
@@ -96,6 +97,8 @@ class File:
     breaks: list[int] = field(default_factory=list)
     refuses: Callable[[web.Request], int] = lambda request: 0
     pace: float = 0.0
+    sent: int = 0
+    """Bytes of it, in all answers."""
 
     @property
     def etag(self) -> str:
@@ -135,7 +138,9 @@ class File:
     async def _send(self, request: web.Request, response: web.StreamResponse, span: range) -> None:
         end = self.breaks.pop(0) if self.breaks and self.breaks[0] >= span.start else span.stop
         for start in range(span.start, min(end, span.stop), 16384):
-            await response.write(self.content[start : min(start + 16384, end, span.stop)])
+            block = self.content[start : min(start + 16384, end, span.stop)]
+            await response.write(block)
+            self.sent += len(block)
             if self.pace:
                 await asyncio.sleep(self.pace)
         if end < span.stop:

@@ -41,9 +41,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+_migrated: list[bytes] = []
+"""The database of the first server of this process, before anybody used it: the next ones begin with a copy."""
+
+
 @contextmanager
-def running(data: Path, host: Host, extra: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Two worker processes, as `manage.py up` starts them, without the rest of AniBridge."""
+def running(
+    data: Path, host: Host, extra: Mapping[str, str] | None = None, *, workers: int = 2
+) -> Iterator[Server]:
+    """Worker processes, as `manage.py up` starts them, without the rest of AniBridge."""
     port = free_port()
     kept = {
         k: v
@@ -61,15 +67,16 @@ def running(data: Path, host: Host, extra: Mapping[str, str] | None = None) -> I
         "TEST_SOURCE_URL": host.url,
         **(extra or {}),
     }
-    run = subprocess.run
-    run([sys.executable, "manage.py", "migrate", "-v0"], cwd=PROJECT, env=environment, check=True)
-    log = (data / "web.log").open("wb")
+    _prepare(data / "anibridge.sqlite3", environment)
+    log = (data / "web.log").open("ab")
     command = [
-        sys.executable, "-m", "gunicorn", "tests.strm.served:application", "-k", "asgi", "--workers", "2",
-        "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--graceful-timeout", "3", "--keep-alive", "75",
+        sys.executable, "-m", "gunicorn", "tests.strm.served:application", "-k", "asgi", "--workers", str(workers),
+        "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--graceful-timeout", "1", "--keep-alive", "75",
         "--limit-request-line", "8190",
     ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log)
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
     try:
         _await(port, process)
         yield Server(f"http://127.0.0.1:{port}", data, process)
@@ -83,6 +90,19 @@ def running(data: Path, host: Host, extra: Mapping[str, str] | None = None) -> I
         log.close()
 
 
+def _prepare(database: Path, environment: Mapping[str, str]) -> None:
+    if database.exists():
+        return
+    if _migrated:
+        database.write_bytes(_migrated[0])
+        return
+    command = [sys.executable, "manage.py", "migrate", "-v0"]
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True)
+    # A copy of the file alone is only whole when nothing waits in a journal beside it.
+    if not database.with_name(f"{database.name}-wal").exists():
+        _migrated.append(database.read_bytes())
+
+
 def _await(port: int, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -90,7 +110,7 @@ def _await(port: int, process: "subprocess.Popen[bytes]") -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise AssertionError("the server does not listen")
 
 
@@ -107,6 +127,9 @@ def film(folder: Path) -> Path:
         "-movflags", "+faststart", str(path),
     )  # fmt: skip
     return path
+
+
+SEGMENTED = ("ts", "fmp4", "dash")
 
 
 def segmented(folder: Path, kind: str) -> Path:
@@ -204,6 +227,48 @@ def expire_after(host: Host, slug: str, top: str, requests: int) -> list[int]:
             host.routes[path] = checked(handler)
     host.routes[f"/where/{slug}"] = where
     return handed
+
+
+def broadcast(host: Host, slug: str, folder: Path) -> tuple[list[int], list[str]]:
+    """Makes a title a live stream of three segments at a time, which goes on as they are taken. Each load has a token of its
+    own; now and then all that were handed out end at once. Returns the loads and the requests that were refused."""
+    names = sorted(path.name for path in folder.glob("seg-*.ts"))
+    loads: list[int] = []
+    refused: list[str] = []
+    served: set[str] = set()
+    token = 0
+
+    async def playlist(request: web.Request) -> web.Response:
+        nonlocal token
+        token += 1
+        first = min(max(len(served) - 1, 0), len(names) - 3)
+        loads.append(first)
+        lines = [f'#EXT-X-KEY:METHOD=AES-128,URI="key.bin?t={token}",IV=0x{"01" * 16}']
+        # ffmpeg waits for as long as the last segment is said to last before it loads again.
+        lines += [f"#EXTINF:0.2,\n{name}?t={token}" for name in names[first : first + 3]]
+        if first == len(names) - 3:
+            lines.append("#EXT-X-ENDLIST")
+        elif len(loads) % 3 == 1:
+            token += 4  # a while has gone by
+        head = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n"
+        return web.Response(text=head + "\n".join(lines) + "\n")
+
+    def checked(handler):  # type: ignore[no-untyped-def]
+        async def check(request: web.Request) -> web.StreamResponse:
+            if token - int(request.query["t"]) > 3:
+                refused.append(request.path)
+                return web.Response(status=410)
+            if request.path.endswith(".ts"):
+                served.add(request.path)
+            return await handler(request)
+
+        return check
+
+    for path, handler in list(host.routes.items()):
+        if path.startswith(f"/{slug}/"):
+            host.routes[path] = checked(handler)
+    host.routes[f"/{slug}/live.m3u8"] = playlist
+    return loads, refused
 
 
 def has(program: str) -> bool:

@@ -207,6 +207,7 @@ def test_a_playlist_that_goes_through_means_what_it_meant(made: list[str], endin
         return f"link{len(links) - 1}"
 
     through = hls.rewrite(text, BASE, link)
+    assert [one.url for one in hls.entries(text, BASE)] == list(links.values())
     assert len(through.split("\n")) == len(text.split("\n"))
     for before, after in zip(text.split("\n"), through.split("\n"), strict=True):
         address = before.strip()
@@ -224,5 +225,9 @@ def test_a_playlist_that_goes_through_means_what_it_meant(made: list[str], endin
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_upsets_it(text: str):
+    """What is not refused comes out line for line, and again as it is when it goes through a second time."""
     with contextlib.suppress(BadManifest):
-        rewritten("#EXTM3U\n" + text)
+        through = rewritten("#EXTM3U\n" + text)
+        assert through.count("\n") == text.count("\n") + 1
+        addresses = [one.url for one in hls.entries("#EXTM3U\n" + text, BASE)]
+        assert all(url.startswith(("http://", "https://")) for url in addresses)

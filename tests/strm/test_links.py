@@ -111,6 +111,19 @@ def test_no_bytes_make_a_link_by_chance(junk: bytes):
         links.read_child(b"t=" + base64.urlsafe_b64encode(junk))
 
 
+def test_the_links_of_files_end_in_steps_so_that_a_library_is_not_written_each_day(settings):
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    assert links.ending(start) is None
+    settings.STRM_LINK_DAYS = 30
+    days = [start + timedelta(hours=7 * n) for n in range(300)]
+    ends = {links.ending(now) for now in days}
+    assert len(ends) <= 300 * 7 // 24 // 15 + 2
+    assert all(
+        timedelta(days=30) < (links.ending(now) or start) - now <= timedelta(days=45)
+        for now in days
+    )
+
+
 def test_a_link_can_have_an_end():
     now = datetime.now(tz=UTC)
     good = links.stream_url(EPISODE, base_url=BASE, expires_at=now + timedelta(hours=1))

@@ -18,11 +18,12 @@ from aiohttp import web
 from anibridge.lib import media
 from tests.strm import host as hosts
 from tests.strm import server as servers
+from tests.strm.conftest import require
 from tests.strm.host import Host
 from tests.strm.server import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("strm-players")]
-KINDS = ["mp4", "ts", "fmp4", "dash"]
+KINDS = ["mp4", *servers.SEGMENTED]
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -30,16 +31,6 @@ ASSETS = Path(__file__).parent / "assets"
 def host() -> Iterator[Host]:
     with hosts.running() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The film in each form, made once."""
-    require("ffmpeg")
-    folder = tmp_path_factory.mktemp("films")
-    for kind in KINDS[1:]:
-        servers.segmented(folder, kind)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +45,6 @@ def server(host: Host, films: Path, tmp_path_factory: pytest.TempPathFactory) ->
         assert "Traceback" not in log, log
         assert "sig=" not in log
         assert "?t=" not in log
-
-
-def require(program: str) -> None:
-    """Skips without the program; in CI, where `make services` has installed it, fails."""
-    if shutil.which(program):
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{program} is not installed, and in CI it must be")
-    pytest.skip(f"needs {program}")
 
 
 def run(*command: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
@@ -138,17 +120,18 @@ def test_mpv_plays_to_the_end(server: Server, kind: str):
     assert length == pytest.approx(12, abs=0.3)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_yt_dlp_fetches_it(server: Server, kind: str, tmp_path: Path):
+def test_yt_dlp_fetches_each_of_them(server: Server, tmp_path: Path):
     done = run(
         sys.executable, "-m", "yt_dlp", "--ignore-config", "--no-cache-dir", "--quiet", "--no-warnings",
-        "--hls-prefer-native", "--fixup", "never", "-f", "bv*/b", "-o", str(tmp_path / "film.%(ext)s"), server.link(kind),
+        "--hls-prefer-native", "--fixup", "never", "-f", "bv*/b", "-o", str(tmp_path / "%(autonumber)s.%(ext)s"),
+        *(server.link(kind) for kind in KINDS),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    (file,) = tmp_path.iterdir()
-    facts = media.inspect(file)
-    assert facts.video_streams == 1
-    assert packets(str(file))[0] == 144
+    files = list(tmp_path.iterdir())
+    assert len(files) == len(KINDS)
+    for file in files:
+        assert media.inspect(file).video_streams == 1
+        assert packets(str(file))[0] == 144
 
 
 @pytest.mark.parametrize("kind", ["ts", "fmp4"])
@@ -176,6 +159,17 @@ def test_a_link_that_ends_half_way_is_not_noticed_by_a_player(
             server.link(slug),
         )
         assert (done.returncode, "End of file" in done.stdout) == (0, True), done.stdout
+
+
+def test_a_live_stream_whose_addresses_end_before_they_are_asked_is_played_without_a_hole(
+    server: Server, host: Host, films: Path
+):
+    servers.serve(host, "channel", films / "ts", "live.m3u8", "hls")
+    loads, refused = servers.broadcast(host, "channel", films / "ts")
+    start = ("-live_start_index", "0")
+    assert packets(server.link("channel"), *start) == packets(server.link("ts"))
+    assert len(set(loads)) > 2
+    assert refused
 
 
 def test_a_file_whose_link_ends_half_way_goes_on_at_the_same_byte(
@@ -228,7 +222,7 @@ def test_hls_js_plays_in_a_browser(server: Server, host: Host, tmp_path: Path):
 PAGE = """<!doctype html><meta charset="utf-8"><script src="/hls.js"></script><script>
 (async () => {
   const sources = await (await fetch("/sources")).json();
-  for (const [kind, url] of Object.entries(sources)) {
+  await Promise.all(Object.entries(sources).map(async ([kind, url]) => {
     const video = document.createElement("video");
     video.muted = true;
     document.documentElement.append(video);
@@ -244,11 +238,11 @@ PAGE = """<!doctype html><meta charset="utf-8"><script src="/hls.js"></script><s
         hls.loadSource(url);
         hls.attachMedia(video);
       }
-      video.playbackRate = 4;
-      video.addEventListener("loadeddata", () => { video.playbackRate = 4; video.play(); });
+      video.playbackRate = 8;
+      video.addEventListener("loadeddata", () => { video.playbackRate = 8; video.play(); });
     });
     await fetch("/report?kind=" + kind, {method: "POST", body: JSON.stringify(result)});
-  }
+  }));
 })();
 </script>"""
 
@@ -279,7 +273,10 @@ def test_a_connection_is_used_again(server: Server):
 
 
 def test_a_player_that_hangs_up_frees_the_host(server: Server, host: Host):
-    host.file("/long/film.mp4", bytes(4) + b"ftypisom" + bytes(300 * 2**20), pace=0.001)
+    host.file(
+        "/long/film.mp4", bytes(4) + b"ftypisom" + bytes(300 * 2**20), pace=0.0005, tag='"long"'
+    )
+    film = host.routes["/long/film.mp4"]
     servers.offer(host, "long", {"url": host.at("/long/film.mp4"), "kind": "file"})
     parts = urlsplit(server.link("long"))
     before = host.open_now
@@ -290,9 +287,11 @@ def test_a_player_that_hangs_up_frees_the_host(server: Server, host: Host):
         assert answer.status == 200
         answer.read(100_000)
         if slow:
-            time.sleep(
-                2
-            )  # by now every buffer on the way is full, and the server waits for the player
+            # Until every buffer on the way is full, and the server waits for the player.
+            before_that = -1
+            while before_that != film.sent:
+                before_that = film.sent
+                time.sleep(0.3)
         assert host.open_now == before + 1
         assert connection.sock is not None
         answer.close()

@@ -1,5 +1,6 @@
 """Addresses that run out: before a playback, in its middle, and for good."""
 
+import asyncio
 import os
 import threading
 import time
@@ -147,6 +148,29 @@ def test_a_link_that_ends_in_the_middle_is_replaced_there(
     assert len(source.looked) == 2
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_a_host_that_goes_away_in_the_middle_gives_way_to_the_next_at_the_same_byte(
+    player: Player, host: Host, source: Source, same: bool
+):
+    requests = [0]
+
+    def refuse(request: web.Request) -> int:
+        requests[0] += 1
+        return 0 if requests[0] == 1 else 410
+
+    first = stream(host.file("/one.mp4", FILM, breaks=[1_300_000], refuses=refuse), "VOE")
+    second = stream(host.file("/two.mp4", FILM if same else OTHER), "Filemoon")
+    reply = player.get(source.offer("film", first, second))
+    if same:
+        assert reply.finished
+        assert reply.body == FILM
+        start = int(host.last("/two.mp4").headers["range"].partition("=")[2].partition("-")[0])
+        assert 1_200_000 < start <= 1_300_000
+    else:
+        assert len(reply.body) < len(FILM)
+    assert FILM.startswith(reply.body)
+
+
 @pytest.mark.parametrize(
     "instead",
     [
@@ -180,9 +204,13 @@ def test_a_host_that_always_breaks_off_is_given_up(player: Player, host: Host, s
     assert len(host.asked) <= 1 + transfer.BREAKS + 1
 
 
-def test_many_at_once_look_once(player: Player, host: Host, source: Source):
-    import asyncio
+async def until_looked(source: Source) -> None:
+    """Until somebody is looking for a stream."""
+    while not source.looked:
+        await asyncio.sleep(0.01)
 
+
+def test_many_at_once_look_once(player: Player, host: Host, source: Source):
     gate = threading.Event()
     found = [stream(host.file("/film.mp4", FILM))]
 
@@ -195,7 +223,7 @@ def test_many_at_once_look_once(player: Player, host: Host, source: Source):
 
     async def all_at_once():
         tasks = [asyncio.ensure_future(flights.resolve(identity("film"))) for _ in range(20)]
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(until_looked(source), 30)
         gate.set()
         return await asyncio.gather(*tasks)
 
@@ -220,10 +248,8 @@ def test_looking_is_called_off_when_nobody_waits_any_more(player: Player, source
     flights = player.engine.flights
 
     async def impatient():
-        import asyncio
-
         task = asyncio.ensure_future(flights.resolve(identity("film")))
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(until_looked(source), 30)
         task.cancel()
         await asyncio.wait({task})
 
@@ -237,7 +263,9 @@ def test_looking_is_called_off_when_nobody_waits_any_more(player: Player, source
     assert (row.lease_until, row.failure) == (None, "")
 
 
-def test_a_process_waits_for_the_one_that_is_looking(player: Player, host: Host, source: Source):
+def test_a_process_waits_for_the_one_that_is_looking(
+    player: Player, host: Host, source: Source, monkeypatch: pytest.MonkeyPatch
+):
     # Another process holds the lease, and finds something.
     found = stream(host.file("/film.mp4", FILM))
     source.titles["film"] = [found]
@@ -249,8 +277,17 @@ def test_a_process_waits_for_the_one_that_is_looking(player: Player, host: Host,
         expires_at=timezone.now(),
     )
 
+    waits = threading.Event()
+    pause = resolving.http.pause
+
+    def waiting(seconds: float) -> None:
+        waits.set()
+        pause(seconds)
+
+    monkeypatch.setattr(resolving.http, "pause", waiting)
+
     def finish() -> None:
-        time.sleep(0.5)
+        assert waits.wait(30)
         StrmUrlMapping.objects.update(
             lease_owner="",
             lease_until=None,

@@ -1,5 +1,6 @@
 """HLS as one file: the cache on a real disk, and real ffmpeg behind the real server."""
 
+import asyncio
 import fcntl
 import http.client
 import os
@@ -9,6 +10,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +27,6 @@ from tests.strm import host as hosts
 from tests.strm import server as servers
 from tests.strm.host import Host
 from tests.strm.server import Server
-from tests.strm.test_players import require
 
 PATIENCE = 60
 
@@ -172,15 +174,6 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    require("ffmpeg")
-    folder = tmp_path_factory.mktemp("films")
-    for kind in ("ts", "fmp4"):
-        servers.segmented(folder, kind)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def server(host: Host, films: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     extra = {"STRM_REMUX": "mp4", "STRM_REMUX_WAIT_SECONDS": "40", "DOWNLOAD_RESERVE": "0"}
     with servers.running(tmp_path_factory.mktemp("server"), host, extra) as running:
@@ -209,7 +202,7 @@ def until(done: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline, what
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def cached(server: Server) -> list[str]:
@@ -322,39 +315,110 @@ def test_a_live_stream_stays_a_playlist(server: Server, host: Host, films: Path)
     assert ffmpegs(server) == []
 
 
-@e2e
-@pytest.mark.parametrize("end", ["ffmpeg", "server"])
-def test_an_ffmpeg_that_is_killed_leaves_nothing(host: Host, films: Path, tmp_path: Path, end: str):
-    extra = {"STRM_REMUX": "mp4", "STRM_REMUX_WAIT_SECONDS": "0", "DOWNLOAD_RESERVE": "0"}
-    servers.serve(host, f"slow-{end}", films / "ts", "master.m3u8", "hls")
-    free = threading.Event()
+@contextmanager
+def stuck(host: Host, films: Path, slug: str) -> Iterator[None]:
+    """A film whose fourth segment does not come before the end of this."""
+    servers.serve(host, slug, films / "ts", "master.m3u8", "hls")
+    over = threading.Event()
 
     async def slow(request: web.Request) -> web.Response:
-        import asyncio
-
-        while not free.is_set():
-            await asyncio.sleep(0.1)
+        while not over.is_set():
+            await asyncio.sleep(0.05)
         return web.Response(body=(films / "ts" / "seg-003.ts").read_bytes())
 
-    host.routes[f"/slow-{end}/seg-003.ts"] = slow
+    host.routes[f"/{slug}/seg-003.ts"] = slow
     try:
-        with servers.running(tmp_path, host, extra) as server:
-            _status, told, _ = get(server.link(f"slow-{end}"))
-            assert told["content-type"] == "application/vnd.apple.mpegurl"  # it does not wait
-            until(lambda: ffmpegs(server), "no ffmpeg")
-            (process,) = ffmpegs(server)
-            if end == "ffmpeg":
-                os.kill(process, signal.SIGKILL)
-                until(lambda: not cached(server), "something is left")
-            else:
-                until(lambda: cached(server), "nothing was begun")
-        until(lambda: not ffmpegs(server), "ffmpeg has outlived its server")
-        if end == "server":
-            with servers.running(tmp_path, host, extra):
-                until(lambda: not cached(server), "the next start leaves it")
-        assert not cached(server)
+        yield
     finally:
-        free.set()
+        over.set()
+
+
+@e2e
+def test_an_ffmpeg_that_is_killed_leaves_nothing_and_the_player_gets_the_playlist(
+    server: Server, host: Host, films: Path
+):
+    clear(server)
+    told: list[str] = []
+
+    def play() -> None:
+        told.append(get(server.link("killed"))[1]["content-type"])
+
+    with stuck(host, films, "killed"):
+        player = threading.Thread(target=play)
+        player.start()
+        until(lambda: ffmpegs(server) and cached(server), "nothing was begun")
+        (process,) = ffmpegs(server)
+        os.kill(process, signal.SIGKILL)
+        until(lambda: not cached(server), "something is left")
+        player.join(PATIENCE)
+    assert told == ["application/vnd.apple.mpegurl"]
+    assert ffmpegs(server) == []
+
+
+@dataclass
+class Restarted:
+    """A server that makes Matroska, in the place of one that was killed in the middle of its work."""
+
+    server: Server
+    left_behind: list[str]
+
+
+@pytest.fixture(scope="module")
+def restarted(
+    host: Host, films: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Restarted]:
+    data = tmp_path_factory.mktemp("restarted")
+    size = (films / "film.mp4").stat().st_size
+    extra = {
+        "STRM_REMUX": "mkv",
+        "STRM_REMUX_WAIT_SECONDS": "0",
+        "STRM_REMUX_CACHE": str(size * 3 // 2),
+        "DOWNLOAD_RESERVE": "0",
+    }
+    with stuck(host, films, "outlived"):
+        with servers.running(data, host, extra, workers=1) as server:
+            _status, told, _ = get(server.link("outlived"))
+            assert told["content-type"] == "application/vnd.apple.mpegurl"  # it does not wait
+            until(lambda: ffmpegs(server) and cached(server), "nothing was begun")
+            os.killpg(server.process.pid, signal.SIGKILL)  # no chance to clear up
+        until(lambda: not ffmpegs(server), "ffmpeg has outlived its server")
+    left_behind = cached(server)
+    (data / "remux" / "too-much.mkv").write_bytes(bytes(size * 2))
+    with servers.running(
+        data, host, {**extra, "STRM_REMUX_WAIT_SECONDS": "40"}, workers=1
+    ) as server:
+        yield Restarted(server, left_behind)
+
+
+@e2e
+def test_what_a_killed_server_was_making_goes_at_the_next_start_and_so_does_what_is_too_much(
+    restarted: Restarted,
+):
+    assert [Path(name).suffix for name in restarted.left_behind] == [".part"]
+    until(lambda: not cached(restarted.server), "the next start leaves it")
+
+
+@e2e
+def test_a_file_may_be_matroska_and_must_fit_into_the_cache(
+    restarted: Restarted, host: Host, films: Path, tmp_path: Path
+):
+    server = restarted.server
+    for slug in ("first", "second"):
+        servers.serve(host, slug, films / "fmp4", "master.m3u8", "hls")
+        status, told, body = get(server.link(slug))
+        assert (status, told["content-type"]) == (200, "video/x-matroska"), body[:300]
+        film = tmp_path / "film.mkv"
+        film.write_bytes(body)
+        assert media.verify_video(film, expected_seconds=12).container == "matroska"
+        assert len(cached(server)) == 1  # the first one has made room for the second
+    # The same film twice over is more than fits.
+    servers.serve(host, "long", films / "ts", "master.m3u8", "hls")
+    text = (films / "ts" / "list.m3u8").read_text()
+    again = "#EXT-X-DISCONTINUITY\n" + text[text.index("#EXTINF") :]
+    host.file("/long/list.m3u8", text.replace("#EXT-X-ENDLIST\n", again).encode(), "text/plain")
+    status, told, _ = get(server.link("long"))
+    assert (status, told["content-type"]) == (200, "application/vnd.apple.mpegurl")
+    assert "there is no room for it" in (server.data / "web.log").read_text()
 
 
 @e2e
@@ -369,31 +433,3 @@ def test_ffmpeg_can_open_nothing_but_http(films: Path):
         done = subprocess.run(tried, capture_output=True, timeout=PATIENCE)
         assert done.returncode
         assert b"not on whitelist" in done.stderr, done.stderr
-
-
-@e2e
-def test_a_file_may_be_matroska_and_must_fit_into_the_cache(
-    host: Host, films: Path, tmp_path: Path
-):
-    size = (films / "film.mp4").stat().st_size
-    extra = {
-        "STRM_REMUX": "mkv",
-        "STRM_REMUX_WAIT_SECONDS": "40",
-        "STRM_REMUX_CACHE": str(size * 3 // 2),
-        "DOWNLOAD_RESERVE": "0",
-    }
-    for slug in ("first", "second"):
-        servers.serve(host, slug, films / "fmp4", "master.m3u8", "hls")
-    with servers.running(tmp_path, host, extra) as server:
-        for slug in ("first", "second"):
-            status, told, body = get(server.link(slug))
-            assert (status, told["content-type"]) == (200, "video/x-matroska"), body[:300]
-            film = tmp_path / "film.mkv"
-            film.write_bytes(body)
-            assert media.verify_video(film, expected_seconds=12).container == "matroska"
-            assert len(cached(server)) == 1  # the first one has made room for the second
-    with servers.running(tmp_path, host, {**extra, "STRM_REMUX_CACHE": "1000"}) as server:
-        until(lambda: not cached(server), "what is more than fits stays")
-        status, told, body = get(server.link("first"))
-        assert (status, told["content-type"]) == (200, "application/vnd.apple.mpegurl")
-        assert cached(server) == []

@@ -11,6 +11,7 @@ from django.db import OperationalError
 
 from strm import playbacks
 from strm.models import StreamSession
+from strm.playbacks import Playbacks
 from tests.strm.conftest import Source, stream
 from tests.strm.host import Host
 from tests.strm.player import Player
@@ -74,6 +75,16 @@ def test_several_ranges_come_in_one_answer(player: Player, film: str):
     assert FILM[10:14] in reply.body
 
 
+def test_a_host_that_knows_no_lists_of_ranges_gives_the_whole(
+    player: Player, host: Host, source: Source
+):
+    link = source.offer("film", stream(host.file("/film.mp4", FILM)))
+    host.routes["/film.mp4"].refuses = lambda request: 416 if "," in request.headers.get("Range", "") else 0  # fmt: skip
+    reply = player.get(link, Range="bytes=0-3, 10-13")
+    assert (reply.status, reply.body) == (200, FILM)
+    assert len(source.looked) == 1
+
+
 @pytest.mark.parametrize("wrong", ["lines=1-2", "bytes=a-b", "bytes=1-2;x", "bytes=" + "1-2," * 40])
 def test_a_range_that_is_none_gets_the_whole(player: Player, host: Host, film: str, wrong: str):
     assert player.get(film, Range=wrong).status == 200
@@ -105,6 +116,45 @@ def test_conditions_reach_the_host(player: Player, host: Host, film: str):
     assert player.get(film, If_None_Match='"other"').status == 200
     assert player.get(film, Range="bytes=0-1", If_Range=tag).status == 206
     assert player.get(film, Range="bytes=0-1", If_Range='"other"').status == 200
+
+
+def test_a_date_is_a_condition_too_and_what_is_none_stays_behind(
+    player: Player, host: Host, source: Source
+):
+    date = "Thu, 01 Jan 2026 00:00:00 GMT"
+
+    async def handler(request: web.Request) -> web.Response:
+        headers = {"Content-Type": "video/mp4", "Last-Modified": date}
+        if request.headers.get("If-Modified-Since") == date:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=FILM, headers=headers)
+
+    host.routes["/film.mp4"] = handler
+    link = source.offer("film", stream(host.at("/film.mp4")))
+    unchanged = player.get(link, If_Modified_Since=date)
+    assert (unchanged.status, unchanged.body, unchanged.headers["last-modified"]) == (
+        304,
+        b"",
+        date,
+    )
+    assert player.get(link, If_Modified_Since="yesterday").status == 200
+    assert "if-modified-since" not in host.last("/film.mp4").headers
+
+
+def test_a_connection_to_a_host_is_used_again(player: Player, host: Host, source: Source):
+    ports: list[int] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        ports.append(request.transport.get_extra_info("peername")[1])
+        return web.Response(body=FILM, headers={"Content-Type": "video/mp4"})
+
+    host.routes["/film.mp4"] = handler
+    link = source.offer("film", stream(host.at("/film.mp4")))
+    for _ in range(4):
+        assert player.get(link).body == FILM
+    assert len(ports) == 4
+    assert len(set(ports)) == 1
 
 
 def test_other_methods_are_refused_and_a_preflight_is_answered(player: Player, film: str):
@@ -321,6 +371,27 @@ def test_what_was_played_is_written_down(player: Player, host: Host, film: str):
     row = rows["VLC/3"]
     assert (row.bytes_sent, row.requests, row.errors) == (len(FILM) + 10, 2, 0)
     assert (row.host, row.kind, row.slug, row.address) == ("127.0.0.1", "file", "film", "127.0.0.1")
+
+
+def test_another_process_that_serves_the_segments_does_not_undo_what_is_known(
+    player: Player, host: Host, source: Source
+):
+    host.body("/x.m3u8", b"#EXTM3U\n#EXTINF:1,\nseg.ts\n#EXT-X-ENDLIST\n")
+    host.file("/seg.ts", TS)
+    link = source.offer("film", stream(host.at("/x.m3u8"), kind="hls"))
+    uri = player.get(link).uris[0]
+    begun = player.engine.playbacks
+    other = Playbacks()
+    (key,) = begun._known
+    playback = player.run(other.get(key))  # before anything of it was written
+    player.run(begun.write())
+    player.follow(uri, link)
+    player.call(lambda: other.sent(playback, 100))
+    player.run(other.write())
+    player.run(other.close())
+    row = StreamSession.objects.get()
+    assert (row.host, row.kind) == ("127.0.0.1", "hls")
+    assert row.bytes_sent >= 100
 
 
 def test_made_up_clients_do_not_fill_the_database(player: Player, film: str, monkeypatch):

@@ -146,6 +146,7 @@ def test_the_metrics_tell_of_jobs_sites_and_streams(keyed: Client, site: Site):
         ("dash",): 0,
         ("unknown",): 0,
     }
+    assert sum(said["anibridge_strm_host_playbacks_active"].values()) == 1
     assert said["anibridge_strm_playbacks_total"][()] == 12
     assert said["anibridge_strm_sent_bytes_total"][()] == 5_000_101
     assert said["anibridge_strm_errors_total"][()] == 3
@@ -158,7 +159,7 @@ def test_a_scrape_costs_few_questions(
     JobFactory.create_batch(20)
     for number in range(20):
         session(chr(ord("a") + number))
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         keyed.get("/metrics")
 
 
@@ -197,6 +198,7 @@ def test_a_real_playback_is_seen(player: Player, host: Host, source: Source):
     (one,) = nowplaying.playing()
     assert (one.title, one.session.agent, one.session.bytes_sent) == ("film", "mpv/1", 300_012)
     assert nowplaying.totals().active == {"file": 1}
+    assert nowplaying.totals().hosts == {"127.0.0.1": 1}
 
 
 def test_the_library_is_chosen_over_the_api(keyed: Client, site: Site):
