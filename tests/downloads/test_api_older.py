@@ -75,8 +75,8 @@ def test_the_older_spellings_are_understood(api: APIClient, body: dict[str, Any]
 
 
 def test_a_site_is_known_by_the_name_that_older_clients_use(api: APIClient):
-    SiteFactory(site_id="aniworld", base_url="https://aniworld.to", search_priority=99)
-    SiteFactory(site_id="sto", base_url="https://mirror.test", search_priority=98)
+    SiteFactory(site_id="aniworld", base_url="https://aniworld.to", search_priority=32001)
+    SiteFactory(site_id="sto", base_url="https://mirror.test", search_priority=32000)
     assert asked(api, SINTEL).source_site == "aniworld", "the older one's only site, where it is on"
     assert asked(api, SINTEL | {"site": "aniworld.to", "episode": 3}).source_site == "aniworld"
     assert asked(api, SINTEL | {"site": "s.to"}).source_site == "sto"

@@ -35,6 +35,12 @@ S = JobStatus
 PACK = "Caminandes.S01.German.720p.WEB.H264-DEMO"
 
 
+@pytest.fixture(autouse=True)
+def little_patience(settings) -> None:
+    """One of the demo's hosts never answers."""
+    settings.DOWNLOAD_STALL_SECONDS = 2.0
+
+
 def due_again() -> None:
     Job.objects.update(not_before=timezone.now())
 

@@ -15,7 +15,7 @@ from tests.e2e.test_journey import on_services as on_services
 from tests.faults import server
 from tests.faults.server import FaultServer, File
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.xdist_group("e2e-processes")]
 Make = Callable[..., AbstractContextManager[Cluster]]
 MIB = 2**20
 

@@ -15,7 +15,7 @@ import redis
 from anibridge.demo import house, journey
 
 PROJECT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.xdist_group("e2e-journey")]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from django.conf import settings
 
 from catalogue.releases import Identity, magnet_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("e2e-processes")]
 MAGNET = magnet_of(Identity("demo", "sintel", 1, 1, "German Dub"), "Sintel.S01E01.German.1080p")
 
 
