@@ -70,7 +70,9 @@ def feed(
 
 def look(page: Page) -> Contents:
     """What the page is made of at present. At most MAX_PAGE records."""
-    there = {row[0]: row[1:] for row in Site.objects.values_list("site_id", "enabled", "base_url")}
+    with connection.cursor() as cursor:
+        cursor.execute(_of_sites())
+        there = {site_id: (enabled, base_url) for site_id, enabled, base_url in cursor.fetchall()}
     asked = SITES.keys() if page.sites is None else SITES.keys() & page.sites
     shown = {site_id: there[site_id][1] for site_id in asked if there.get(site_id, (False,))[0]}
     if not shown:
@@ -103,6 +105,11 @@ def read(contents: Contents) -> list[ResultEntry]:
         for seen in contents.records
         if seen.record_id in rows
     ]
+
+
+@lru_cache(maxsize=1)
+def _of_sites() -> str:
+    return sql_of(Site.objects.order_by().values_list("site_id", "enabled", "base_url"))[0]
 
 
 @lru_cache(maxsize=256)
