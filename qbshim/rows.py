@@ -8,6 +8,7 @@ log, so a row can be read back as it was (`Row.before`).
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from django.db import connection
@@ -176,19 +177,23 @@ def of(values: tuple[Any, ...]) -> Row:
 
 
 def _read(rest: str, params: Sequence[Any], *, few: bool = True) -> list[tuple[Any, ...]]:
+    # Nothing of a client's is ever part of the text: values are parameters.
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_select(connection.vendor, few)} {rest}", list(params))
+        return cursor.fetchall()
+
+
+@lru_cache(maxsize=4)
+def _select(vendor: str, few: bool) -> str:
     columns = [expression(column, "j") for column in JOB] + [expression(one, "t") for one in TASK]
     tasks = _TASKS
-    if few and connection.vendor == "postgresql":
+    if few and vendor == "postgresql":
         # Else it reads the whole table for a hundred rows, at eight times the cost.
         tasks = f"LATERAL (SELECT * FROM {_TASKS} WHERE job_id = j.id OFFSET 0)"  # noqa: S608
-    # Nothing of a client's is ever part of the text: values are parameters.
-    statement = (
+    return (
         f"SELECT {', '.join(columns)}, t.magnet FROM {_JOBS} j "  # noqa: S608
-        f"LEFT JOIN {tasks} t ON t.job_id = j.id {rest}"
+        f"LEFT JOIN {tasks} t ON t.job_id = j.id"
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, list(params))
-        return cursor.fetchall()
 
 
 def _flag(value: object) -> bool | None:
