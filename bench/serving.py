@@ -3,6 +3,7 @@
 import http.client
 import json
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import socket
 import statistics
@@ -138,14 +139,14 @@ def _wait(port: int, seconds: float = 60.0) -> None:
 
 def measure(port: int, ask: Ask, *, clients: int, seconds: float) -> Latency:
     """`clients` that each ask again as soon as they were answered, over kept connections, for so long."""
-    results: multiprocessing.Queue[str] = multiprocessing.get_context("spawn").Queue()
+    context = multiprocessing.get_context("spawn")
+    results: multiprocessing.Queue[str] = context.Queue()
     shares = [clients // PROCESSES + (n < clients % PROCESSES) for n in range(PROCESSES)]
+    shares = [share for share in shares if share]
+    ready = context.Barrier(len(shares))
     runners = [
-        multiprocessing.get_context("spawn").Process(
-            target=_clients, args=(port, ask, share, n * 1000, seconds, results)
-        )
+        context.Process(target=_clients, args=(port, ask, share, n * 1000, seconds, results, ready))
         for n, share in enumerate(shares)
-        if share
     ]
     for runner in runners:
         runner.start()
@@ -168,10 +169,12 @@ def _clients(
     first: int,
     seconds: float,
     results: "multiprocessing.Queue[str]",
+    ready: "multiprocessing.synchronize.Barrier",
 ) -> None:
     times: list[list[float]] = [[] for _ in range(count)]
     sizes, wrong = [0] * count, [""] * count
-    start = threading.Barrier(count)
+    # Together with the other processes' clients: what prepares one must not disturb what is measured at another.
+    start = threading.Barrier(count, action=ready.wait)
 
     def client(number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

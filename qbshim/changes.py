@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from qbshim import triggers
 from qbshim.models import Change, ChangeKind
@@ -62,39 +62,38 @@ def snapshot() -> Iterator[None]:
             finally:
                 cursor.execute("ROLLBACK")
     else:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield
+        # Said in one go; `atomic` would need a second statement for it.
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")
 
 
 def mark() -> Mark:
     """The present moment; within `snapshot`, that one."""
-    last = f"(SELECT COALESCE(MAX(id), 0) FROM {_LOG})"  # noqa: S608
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute(f"SELECT {last}")
-            return Mark(*cursor.fetchone())
-        cursor.execute(
-            f"SELECT {last}, pg_current_snapshot()::text, "
-            "COALESCE(pg_current_xact_id_if_assigned()::text::bigint, 0)"
-        )
+        cursor.execute(_present())
         return Mark(*cursor.fetchone())
 
 
-def since(before: Mark) -> Changes:
-    """What the answer with this mark did not hold."""
+def since(before: Mark) -> tuple[Mark, Changes]:
+    """The present moment, and what the answer with the other mark did not hold."""
     unseen, params = _unseen(before)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.kind, c.job_id, c.old, f.reorders FROM ("  # noqa: S608
-            "SELECT MIN(id) AS id, MAX(CAST(reorders AS INTEGER)) AS reorders "
-            f"FROM {_LOG} WHERE {unseen} GROUP BY kind, job_id) f JOIN {_LOG} c ON c.id = f.id",
+            f"SELECT m.*, c.kind, c.job_id, c.old, f.reorders FROM ({_present()}) m "  # noqa: S608
+            "LEFT JOIN (SELECT MIN(id) AS id, MAX(CAST(reorders AS INTEGER)) AS reorders "
+            f"FROM {_LOG} WHERE {unseen} GROUP BY kind, job_id) f ON 1 = 1 "
+            f"LEFT JOIN {_LOG} c ON c.id = f.id",
             params,
         )
         rows = cursor.fetchall()
     found = Changes(jobs={}, tasks={})
-    for kind, job_id, old, reorders in rows:
+    for *_, kind, job_id, old, reorders in rows:
+        if kind is None:  # nothing but the mark
+            continue
         found.reorders |= bool(reorders)
         if kind == ChangeKind.JOB:
             found.jobs[job_id] = old
@@ -106,28 +105,49 @@ def since(before: Mark) -> Changes:
             found.settings = True
         else:
             found.reset = True
-    return found
+    return Mark(*rows[0][:-4]), found
+
+
+def _present() -> str:
+    """SQL for the columns of a Mark."""
+    last = f"SELECT COALESCE(MAX(id), 0) AS last FROM {_LOG}"  # noqa: S608
+    if connection.vendor == "sqlite":
+        return last
+    return (
+        f"SELECT ({last}) AS last, pg_current_snapshot()::text AS snapshot, "
+        "COALESCE(pg_current_xact_id_if_assigned()::text::bigint, 0) AS own"
+    )
 
 
 def _unseen(before: Mark) -> tuple[str, list[Any]]:
     """SQL for the rows of the log that were not visible then, and its parameters."""
-    unseen, params = "id > %s", list[Any]([before.last])
-    if before.snapshot:
-        oldest = int(before.snapshot.partition(":")[0])
-        unseen += (
-            " OR (xid >= %s AND xid <> %s"
-            " AND NOT pg_visible_in_snapshot(xid::text::xid8, %s::pg_snapshot))"
-        )
-        params += [oldest, before.own, before.snapshot]
-    return unseen, params
+    if not before.snapshot:
+        return "id > %s", [before.last]
+    late, params = _committed_later(before)
+    return f"id > %s OR ({late})", [before.last, *params]
+
+
+def _committed_later(before: Mark) -> tuple[str, list[Any]]:
+    """SQL for the rows of transactions that were under way then."""
+    oldest = int(before.snapshot.partition(":")[0])
+    late = (
+        "xid >= %s AND xid <> %s AND NOT pg_visible_in_snapshot(xid::text::xid8, %s::pg_snapshot)"
+    )
+    return late, [oldest, before.own, before.snapshot]
 
 
 def reordered_since(before: Mark) -> bool:
     """Whether the places in the queue may have changed since then."""
-    unseen, params = _unseen(before)
+    # Two looks, each along an index: what nobody has written for a while is asked about with every list.
+    newer = f"SELECT 1 FROM {_LOG} WHERE reorders AND id > %s ORDER BY id LIMIT 1"  # noqa: S608
+    statement, params = f"SELECT ({newer}) IS NOT NULL", list[Any]([before.last])
+    if before.snapshot:
+        late, more = _committed_later(before)
+        found = f"SELECT 1 FROM {_LOG} WHERE reorders AND {late} ORDER BY xid LIMIT 1"  # noqa: S608
+        statement, params = f"{statement} OR ({found}) IS NOT NULL", params + more
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {_LOG} WHERE reorders AND ({unseen}) LIMIT 1", params)  # noqa: S608
-        return cursor.fetchone() is not None
+        cursor.execute(statement, params)
+        return bool(cursor.fetchone()[0])
 
 
 _kept = False

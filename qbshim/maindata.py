@@ -12,11 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
 
+from anibridge.lib.prepared import sql_of
 from downloads.models import JobStatus
 from qbshim import categories as category_cases
 from qbshim import changes, order, rendering, rows, serializers, server, tags
@@ -38,8 +40,11 @@ def answer(session: ClientSession, rid: int) -> str:
     point = _point(session, rid)
     now = time.time()
     with changes.snapshot():
-        mark = changes.mark()
-        found = changes.since(Mark(*point.mark)) if point is not None else None
+        found: Changes | None = None
+        if point is None:
+            mark = changes.mark()
+        else:
+            mark, found = changes.since(Mark(*point.mark))
         if point is None or found is None or found.reset:
             data, torrents = _whole(now)
         else:
@@ -66,9 +71,16 @@ def _point(session: ClientSession, rid: int) -> SyncPoint | None:
     if rid <= 0 or not changes.are_kept():
         return None
     oldest = time.time() - changes.VALID_SECONDS
-    known = SyncPoint.objects.filter(session=session, rid=rid, dialect=dialect(), at__gte=oldest)
     # The newest: the numbers go round.
-    return known.last()
+    found = SyncPoint.objects.raw(_newest(), [session.pk, rid, dialect(), oldest])
+    return next(iter(found), None)
+
+
+@lru_cache(maxsize=1)
+def _newest() -> str:
+    """SQL for a point by session, number and dialect, not older than a moment."""
+    of_session = SyncPoint.objects.filter(session=0).filter(rid=0).filter(dialect="")
+    return sql_of(of_session.filter(at__gte=0.0).order_by("-id")[:1])[0]
 
 
 def dialect() -> str:

@@ -19,7 +19,7 @@ from tests.qbshim.factories import ClientTaskFactory
 
 
 def since(mark: Mark) -> changes.Changes:
-    return changes.since(Mark(*mark.stored()))
+    return changes.since(Mark(*mark.stored()))[1]
 
 
 def test_every_column_of_the_log_has_its_field():

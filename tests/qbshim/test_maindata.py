@@ -341,12 +341,12 @@ def test_what_has_not_changed_costs_nothing(client: Mirror, django_assert_num_qu
         jobs = [JobFactory() for _ in range(count)]
         client.poll()
         Job.objects.filter(pk=jobs[0].pk).update(error_message="x")
-        # Session and user, what the client has, the mark, the log, the changed job; a transaction with the new answer.
-        with django_assert_num_queries(9):
+        # Session and user, what the client has, the log, the changed job; a transaction with the new answer.
+        with django_assert_num_queries(8):
             assert list(client.poll()["torrents"]) == [jobs[0].infohash]
         with CaptureQueriesContext(connection) as asked:
             assert parts(client.poll()) == {}
-        assert [one["sql"].split()[0] for one in asked] == ["SELECT"] * 5
+        assert [one["sql"].split()[0] for one in asked] == ["SELECT"] * 4
 
 
 def test_peers_are_nobody(sonarr: Caller):
