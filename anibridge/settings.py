@@ -350,6 +350,8 @@ def _database() -> dict[str, Any]:
         raise ImproperlyConfigured(
             "bad setting: DATABASE_URL: must look like postgresql://user:password@host:5432/name"
         ) from None
+    if parsed["ENGINE"] == "django.db.backends.postgresql":
+        parsed["ENGINE"] = "anibridge.lib.postgresql"
     parsed["CONN_HEALTH_CHECKS"] = True
     # Statements that come again are prepared: planning them takes PostgreSQL longer than most of them take.
     prepared: dict[str, Any] = {"server_side_binding": True, "prepare_threshold": 5}

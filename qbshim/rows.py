@@ -131,7 +131,7 @@ def expression(column: Column, row: str, *, exact: bool = False) -> str:
     if column.kind == "time":
         if is_sqlite:
             return f"CAST(strftime('%%s', {name}) AS INTEGER)"
-        return f"FLOOR(EXTRACT(EPOCH FROM {name}))::bigint"
+        return f"FLOOR(date_part('epoch', {name}))::bigint"
     if column.kind == "json":
         return name if is_sqlite else f"{name}::text"
     if exact and column.kind == "float" and is_sqlite:

@@ -115,10 +115,13 @@ def test_each_file_has_the_progress_and_the_priority_that_it_has_there(
         introduce(seeder, leecher, show.infohash)
         polling.poll(box.pk)
         inside.shown(job.pk)  # somebody looks
-        return 0 < now(job).progress < 1 and _progress(job, "S01E01.mkv") > 0
+        return 0 < now(job).progress < 1
 
     until(some, "a part of it is there")
-    assert _progress(job, "S01E02.mkv") < 1
+    # In which order its pieces come is chance.
+    parts = [_progress(job, name) for name in ("S01E01.mkv", "S01E02.mkv")]
+    assert max(parts) > 0
+    assert min(parts) < 1
     seeder.api.transfer_set_upload_limit(limit=0)
     follow(box, job, S.COMPLETED, seeder=seeder, leecher=leecher)
     rows = {
