@@ -8,11 +8,12 @@ import functools
 import logging
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 
-from qbshim import auth, origin
+from qbshim import auth, origin, turns
 from qbshim.auth import Client
 from qbshim.errors import (
     TEXT,
@@ -114,15 +115,9 @@ def endpoint(methods: frozenset[str], *, public: bool = False) -> Callable[[Endp
         @functools.wraps(function)
         def view(request: HttpRequest, **_: str) -> HttpResponse:
             try:
-                if origin.is_foreign(request):
-                    raise CrossSite(request.path)
-                client = auth.identify(request)
-                if client is None and not public:
-                    raise NotSignedIn(request.path)
-                if request.method not in methods:
-                    raise WrongMethod(request.path)
-                values = request.POST if request.method == "POST" else request.GET
-                return _response(function(request, Params(values, client)))
+                # A command may wait for a disk or a lock; nobody's reading waits for that.
+                with nullcontext() if methods is COMMAND else turns.turn():
+                    return answered(request)
             except Exception as error:
                 response = error_response(error)
                 if response is None:
@@ -130,6 +125,17 @@ def endpoint(methods: frozenset[str], *, public: bool = False) -> Callable[[Endp
                 if isinstance(error, Refused):
                     logger.info("nothing added: %s", error)
                 return response
+
+        def answered(request: HttpRequest) -> HttpResponse:
+            if origin.is_foreign(request):
+                raise CrossSite(request.path)
+            client = auth.identify(request)
+            if client is None and not public:
+                raise NotSignedIn(request.path)
+            if request.method not in methods:
+                raise WrongMethod(request.path)
+            values = request.POST if request.method == "POST" else request.GET
+            return _response(function(request, Params(values, client)))
 
         # Clients have no token; `origin.is_foreign` is the protection here.
         view.csrf_exempt = True  # type: ignore[attr-defined]
