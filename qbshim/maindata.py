@@ -52,7 +52,8 @@ def answer(session: ClientSession, rid: int) -> str:
     if point is not None and not data.told and now - point.at < changes.VALID_SECONDS / 2:
         # It has everything: the number of its last answer will do for this one, and nothing has to be written.
         return rendering.encode({"rid": point.rid})
-    point = SyncPoint(mark=mark.stored(), at=now, labels=data.labels, state=data.state)
+    labels = point.labels if data.labels is None and point is not None else data.labels
+    point = SyncPoint(mark=mark.stored(), at=now, labels=labels, state=data.state)
     data.told["rid"] = _remember(session, point)
     text = rendering.encode(data.told)
     return f'{text[:-1]},"torrents":{torrents}}}' if torrents else text
@@ -63,7 +64,8 @@ class Answer:
     """What is told, and what the client then knows of labels and the server."""
 
     told: dict[str, Any]
-    labels: dict[str, Any]
+    labels: dict[str, Any] | None
+    """None: what it knew before."""
     state: dict[str, Any]
 
 
@@ -78,8 +80,11 @@ def _point(session: ClientSession, rid: int) -> SyncPoint | None:
 
 @lru_cache(maxsize=1)
 def _newest() -> str:
-    """SQL for a point by session, number and dialect, not older than a moment."""
-    of_session = SyncPoint.objects.filter(session=0).filter(rid=0).filter(dialect="")
+    """SQL for a point by session, number and dialect, not older than a moment. Its labels are read when they are needed:
+    they are long, and seldom change."""
+    of_session = (
+        SyncPoint.objects.defer("labels").filter(session=0).filter(rid=0).filter(dialect="")
+    )
     return sql_of(of_session.filter(at__gte=0.0).order_by("-id")[:1])[0]
 
 
@@ -145,7 +150,7 @@ def _difference(point: SyncPoint, found: Changes, now: float) -> Answer:
     _put_torrents(data, before, current, point.at, now)
     if found.reorders:
         _put_places(data, before, current)
-    labels = point.labels
+    labels: dict[str, Any] | None = None
     if found.labels or _moved_between_categories(before, current):
         labels = _labels()
         _put_labels(data, point.labels, labels)
