@@ -8,6 +8,7 @@ known (any more) leads to the whole.
 
 import copy
 import hashlib
+import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -52,8 +53,7 @@ def answer(session: ClientSession, rid: int) -> str:
     if point is not None and not data.told and now - point.at < changes.VALID_SECONDS / 2:
         # It has everything: the number of its last answer will do for this one, and nothing has to be written.
         return rendering.encode({"rid": point.rid})
-    labels = point.labels if data.labels is None and point is not None else data.labels
-    point = SyncPoint(mark=mark.stored(), at=now, labels=labels, state=data.state)
+    point = SyncPoint(mark=mark.stored(), at=now, labels=data.labels, state=data.state)
     data.told["rid"] = _remember(session, point)
     text = rendering.encode(data.told)
     return f'{text[:-1]},"torrents":{torrents}}}' if torrents else text
@@ -64,8 +64,7 @@ class Answer:
     """What is told, and what the client then knows of labels and the server."""
 
     told: dict[str, Any]
-    labels: dict[str, Any] | None
-    """None: what it knew before."""
+    labels: dict[str, Any]
     state: dict[str, Any]
 
 
@@ -99,25 +98,56 @@ def dialect() -> str:
 
 def _remember(session: ClientSession, point: SyncPoint) -> int:
     """Keep what was answered under a number of its own; returns that."""
-    table = ClientSession._meta.db_table
+    point.session, point.dialect = session, dialect()
+    rid = _kept_at_once(point) if connection.vendor == "postgresql" else _kept(point)
+    if rid is None:  # the session was ended in this very moment
+        return 1
+    if rid % REMEMBERED == 1:
+        newest = session.points.order_by("-id").values_list("pk", flat=True)[:REMEMBERED]
+        session.points.exclude(pk__in=list(newest)).delete()
+    return rid
+
+
+_NEXT_RID: Final = (
+    f"UPDATE {ClientSession._meta.db_table} SET last_rid = last_rid %% {RID_WRAPS_AT} + 1 "  # noqa: S608
+    "WHERE id = %s RETURNING last_rid"
+)
+"""One statement, so two answers at once never get the same number."""
+
+
+def _kept(point: SyncPoint) -> int | None:
     # One transaction, so that an answer waits for its turn to write once.
     with transaction.atomic():
         with connection.cursor() as cursor:
-            # One statement, so two answers at once never get the same number.
-            cursor.execute(
-                f"UPDATE {table} SET last_rid = last_rid %% {RID_WRAPS_AT} + 1 "  # noqa: S608
-                "WHERE id = %s RETURNING last_rid",
-                [session.pk],
-            )
+            cursor.execute(_NEXT_RID, [point.session_id])
             row = cursor.fetchone()
-        if row is None:  # it was ended in this very moment
-            return 1
-        point.session, point.rid, point.dialect = session, row[0], dialect()
-        if point.rid % REMEMBERED == 1:
-            kept = session.points.order_by("-id").values_list("pk", flat=True)[: REMEMBERED - 1]
-            session.points.exclude(pk__in=list(kept)).delete()
+        if row is None:
+            return None
+        point.rid = row[0]
         point.save(force_insert=True)
     return point.rid
+
+
+def _kept_at_once(point: SyncPoint) -> int | None:
+    """The same in one statement, which SQLite does not know."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH numbered AS ({_NEXT_RID}) INSERT INTO {SyncPoint._meta.db_table} "  # noqa: S608
+            "(session_id, rid, dialect, mark, at, labels, state) "
+            "SELECT %s, last_rid, %s, %s::jsonb, %s, %s::jsonb, %s::jsonb FROM numbered "
+            "RETURNING rid",
+            [
+                point.session_id,
+                point.session_id,
+                point.dialect,
+                json.dumps(point.mark),
+                point.at,
+                json.dumps(point.labels),
+                json.dumps(point.state),
+            ],
+        )
+        row = cursor.fetchone()
+    return None if row is None else int(row[0])
 
 
 def _whole(now: float) -> tuple[Answer, str]:
@@ -150,7 +180,7 @@ def _difference(point: SyncPoint, found: Changes, now: float) -> Answer:
     _put_torrents(data, before, current, point.at, now)
     if found.reorders:
         _put_places(data, before, current)
-    labels: dict[str, Any] | None = None
+    labels = point.labels
     if found.labels or _moved_between_categories(before, current):
         labels = _labels()
         _put_labels(data, point.labels, labels)
