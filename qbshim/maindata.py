@@ -38,6 +38,14 @@ _STATUS, _HASH, _SITE = (rows.FIELDS.index(name) for name in ("status", "infohas
 
 def answer(session: ClientSession, rid: int) -> str:
     """What the client that has answer `rid` of this session is to be told; 0 for none. JSON."""
+    try:
+        return _answer(session, rid)
+    except SyncPoint.DoesNotExist:
+        # So many others asked with the same session meanwhile that what it has is forgotten.
+        return _answer(session, 0)
+
+
+def _answer(session: ClientSession, rid: int) -> str:
     point = _point(session, rid)
     now = time.time()
     with changes.snapshot():
@@ -53,7 +61,8 @@ def answer(session: ClientSession, rid: int) -> str:
     if point is not None and not data.told and now - point.at < changes.VALID_SECONDS / 2:
         # It has everything: the number of its last answer will do for this one, and nothing has to be written.
         return rendering.encode({"rid": point.rid})
-    point = SyncPoint(mark=mark.stored(), at=now, labels=data.labels, state=data.state)
+    labels = point.labels if data.labels is None and point is not None else data.labels
+    point = SyncPoint(mark=mark.stored(), at=now, labels=labels, state=data.state)
     data.told["rid"] = _remember(session, point)
     text = rendering.encode(data.told)
     return f'{text[:-1]},"torrents":{torrents}}}' if torrents else text
@@ -64,7 +73,8 @@ class Answer:
     """What is told, and what the client then knows of labels and the server."""
 
     told: dict[str, Any]
-    labels: dict[str, Any]
+    labels: dict[str, Any] | None
+    """None: what it knew before."""
     state: dict[str, Any]
 
 
@@ -180,7 +190,7 @@ def _difference(point: SyncPoint, found: Changes, now: float) -> Answer:
     _put_torrents(data, before, current, point.at, now)
     if found.reorders:
         _put_places(data, before, current)
-    labels = point.labels
+    labels: dict[str, Any] | None = None
     if found.labels or _moved_between_categories(before, current):
         labels = _labels()
         _put_labels(data, point.labels, labels)

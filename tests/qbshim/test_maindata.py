@@ -83,6 +83,23 @@ def test_who_hears_nothing_new_for_long_keeps_being_told_differences(client: Mir
     assert list(client.poll()["torrents"]) == [job.infohash]
 
 
+def test_a_point_that_is_forgotten_while_it_is_asked_leads_to_the_whole(
+    client: Mirror, monkeypatch: pytest.MonkeyPatch
+):
+    job = JobFactory()
+    client.poll()
+    Job.objects.filter(pk=job.pk).update(error_message="x")
+    real = changes.since
+
+    def meanwhile(mark: changes.Mark) -> Any:
+        SyncPoint.objects.all().delete()
+        return real(mark)
+
+    monkeypatch.setattr(changes, "since", meanwhile)
+    assert client.poll()["full_update"] is True
+    client.has_all()
+
+
 @pytest.mark.parametrize("rid", ["", "0", "-5", "x", "999999", "9" * 30, "2"])
 def test_a_number_that_was_never_given_leads_to_the_whole(client: Mirror, rid: str):
     client.poll()
@@ -341,8 +358,9 @@ def test_what_has_not_changed_costs_nothing(client: Mirror, django_assert_num_qu
         jobs = [JobFactory() for _ in range(count)]
         client.poll()
         Job.objects.filter(pk=jobs[0].pk).update(error_message="x")
-        # Session and user, what the client has, the log, the changed job; the new answer, on SQLite in a transaction.
-        with django_assert_num_queries(5 if connection.vendor == "postgresql" else 8):
+        # Session and user, what the client has, the log, the changed job, the labels; the new answer, on SQLite in a
+        # transaction.
+        with django_assert_num_queries(6 if connection.vendor == "postgresql" else 9):
             assert list(client.poll()["torrents"]) == [jobs[0].infohash]
         with CaptureQueriesContext(connection) as asked:
             assert parts(client.poll()) == {}
