@@ -53,22 +53,16 @@ def snapshot() -> Iterator[None]:
     """Reads within see one moment of the database, without holding up writers. Nothing may be written."""
     if connection.in_atomic_block:  # somebody else's transaction; only tests do that
         yield
-    elif connection.vendor == "sqlite":
-        # Not `atomic`: as everywhere else, that would begin by taking the writers' lock.
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN DEFERRED")
-            try:
-                yield
-            finally:
-                cursor.execute("ROLLBACK")
-    else:
-        # Said in one go; `atomic` would need a second statement for it.
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            try:
-                yield
-            finally:
-                cursor.execute("ROLLBACK")
+        return
+    # Not `atomic`: that begins by taking the writers' lock on SQLite, and needs a second statement on PostgreSQL.
+    is_sqlite = connection.vendor == "sqlite"
+    begin = "DEFERRED" if is_sqlite else "ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+    with connection.cursor() as cursor:
+        cursor.execute(f"BEGIN {begin}")
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
 
 
 def mark() -> Mark:

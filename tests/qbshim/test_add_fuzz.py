@@ -109,7 +109,7 @@ def caller(sonarr: Caller, owner: User, site: Any) -> Caller:
     return sonarr
 
 
-def check(response: Any) -> None:
+def assert_answered(response: Any) -> None:
     known = (response.status_code, response.content) in ANSWERS or response.status_code in (
         400,
         409,
@@ -131,7 +131,7 @@ def check(response: Any) -> None:
 )
 def test_any_urlencoded_form(caller: Caller, links: str, options: dict[str, str]):
     texts = {"urls": links, **options}
-    check(
+    assert_answered(
         caller.post(
             "torrents/add", **{key: text.encode("utf-8", "replace") for key, text in texts.items()}
         )
@@ -156,7 +156,7 @@ def test_any_multipart_form(
     files = [SimpleUploadedFile(called, one) for one in torrents]
     texts = {"urls": links, **options}
     data = {key: text.encode("utf-8", "replace").decode() for key, text in texts.items()}
-    check(caller.multipart("torrents/add", **data, torrents=files))
+    assert_answered(caller.multipart("torrents/add", **data, torrents=files))
 
 
 COMMANDS = {

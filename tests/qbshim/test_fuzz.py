@@ -63,7 +63,7 @@ FUZZ = hypothesis_settings(
 )
 
 
-def check(path: str, form: dict[str, Any], response: Any) -> None:
+def assert_answered(path: str, form: dict[str, Any], response: Any) -> None:
     assert response.status_code in {200, 400, 401, 403, 404, 405, 409, 415}, (path, form)
     assert "html" not in response["Content-Type"]
     if response["Content-Type"] == "application/json":
@@ -74,7 +74,7 @@ def check(path: str, form: dict[str, Any], response: Any) -> None:
 @FUZZ
 @given(path=st.sampled_from(PATHS), form=FORMS, method=st.sampled_from(["get", "post", "post"]))
 def test_no_form_breaks_an_endpoint(http: Client, path: str, form: dict[str, str], method: str):
-    check(path, form, getattr(http, method)(f"/api/v2/{path}", form))
+    assert_answered(path, form, getattr(http, method)(f"/api/v2/{path}", form))
     if not Job.objects.present().filter(infohash=HASH).exists():
         JobFactory(infohash=HASH)
 
@@ -97,7 +97,9 @@ def test_no_form_breaks_an_endpoint(http: Client, path: str, form: dict[str, str
     ),
 )
 def test_no_body_breaks_an_endpoint(http: Client, path: str, body: bytes, ctype: str):
-    check(path, {"body": body}, http.generic("POST", f"/api/v2/{path}", body, content_type=ctype))
+    assert_answered(
+        path, {"body": body}, http.generic("POST", f"/api/v2/{path}", body, content_type=ctype)
+    )
 
 
 @FUZZ
@@ -107,7 +109,7 @@ def test_no_file_breaks_add(http: Client, name: str, content: bytes, form: dict[
     file._name = (
         name.replace("\x00", "").replace("\n", "") or "x"
     )  # it would be made harmless here already
-    check("add", form, http.post("/api/v2/torrents/add", {**form, "torrents": file}))
+    assert_answered("add", form, http.post("/api/v2/torrents/add", {**form, "torrents": file}))
 
 
 @FUZZ
