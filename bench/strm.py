@@ -175,13 +175,14 @@ def first_byte(proxy: Proxy) -> float:
 
 async def _player(
     port: int, path: str, rate: float, seconds: float, delay: float
-) -> tuple[int, float]:
-    """Plays at `rate` bytes a second; how often it had nothing to show, and for how long in all."""
+) -> tuple[int, float, float]:
+    """Plays at `rate` bytes a second; how often it had nothing to show, for how long in all, and how long after its start
+    that was over for the first time."""
     await asyncio.sleep(delay)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=256 * 1024)
     writer.write(request(path, "Connection: close\r\n"))
     clock = asyncio.get_running_loop().time
-    start, got, stalls, silent = clock(), 0, 0, 0.0
+    start, got, stalls, silent, first = clock(), 0, 0, 0.0, 0.0
     begun = start + START_SECONDS
     while (now := clock()) < start + seconds:
         if (got / rate) - (now - begun) > AHEAD_SECONDS:
@@ -196,12 +197,13 @@ async def _player(
         late = (clock() - begun) - got / rate
         if late > 0:
             stalls, silent, begun = stalls + 1, silent + late, begun + late
+            first = first or clock() - start
     writer.transport.abort()
-    return stalls, silent
+    return stalls, silent, first
 
 
 def _play(proxy: Proxy, count: int, rate: float, seconds: float, results: Any) -> None:
-    async def all_of_them() -> list[tuple[int, float]]:
+    async def all_of_them() -> list[tuple[int, float, float]]:
         return await asyncio.gather(
             *(
                 _player(
@@ -231,10 +233,10 @@ def players(proxy: Proxy, options: argparse.Namespace, api: Any, alone: Any) -> 
     played = results.get(timeout=options.seconds + 120)
     runner.join()
     stalled = [one for one in played if one[0]]
-    worst = max((silent for _, silent in played), default=0.0)
+    _, worst, first = max(played, key=lambda one: one[1])
     yield (
         f"  {proxy.name:9} {options.players} players at 8 Mbit/s for {options.seconds:.0f} s: {len(stalled)} stalled "
-        f"(longest {worst:.2f} s), {held / options.players / 1024:.0f} KiB a stream, {used:.2f} processors; "
+        f"(longest {worst:.2f} s, first over after {first:.1f} s), {held / options.players / 1024:.0f} KiB a stream, {used:.2f} processors; "
         f"API beside them p50 {beside.p50:.1f} ms, p95 {beside.p95:.1f} ms = {beside.p95 / alone.p95:.1f}x alone"
     )
 
