@@ -41,8 +41,6 @@ def fill(jobs: int) -> None:
     from datetime import timedelta
 
     from django.conf import settings
-    from django.contrib.auth import get_user_model
-    from django.contrib.auth.models import Group, Permission
     from django.db import connection
     from django.utils import timezone
 
@@ -52,11 +50,7 @@ def fill(jobs: int) -> None:
     from qbshim.models import Category, ClientTask, Tag
 
     prepare_broker()
-    # As the README has it: a user with the one permission, in a group of his own.
-    user = get_user_model().objects.create_user("bench", password=PASSWORD)
-    group = Group.objects.create(name="download clients")
-    group.permissions.add(Permission.objects.get(codename="use_download_client"))
-    user.groups.add(group)
+    _make_user()
     Site.objects.get_or_create(
         site_id="demo", defaults={"display_name": "demo", "base_url": "http://127.0.0.1:1"}
     )
@@ -99,6 +93,17 @@ def fill(jobs: int) -> None:
         # As autovacuum has done a minute later.
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
+
+
+def _make_user() -> None:
+    """As the README has it: a user with the one permission, here through a group."""
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Group, Permission
+
+    user = get_user_model().objects.create_user("bench", password=PASSWORD)
+    group = Group.objects.create(name="download clients")
+    group.permissions.add(Permission.objects.get(codename="use_download_client"))
+    user.groups.add(group)
 
 
 def beat(parent: int) -> None:
