@@ -28,12 +28,14 @@ def _keep_logging(**_: Any) -> None:
 
 
 def prepare_broker() -> None:
-    """Create the filesystem broker's folders; the transport itself does not."""
+    """Create the filesystem broker's folders, where it is the broker."""
     from django.conf import settings
 
-    for folder in ("data_folder_in", "control_folder"):
-        if path := settings.CELERY_BROKER_TRANSPORT_OPTIONS.get(folder):
-            Path(path).mkdir(parents=True, exist_ok=True)
+    from anibridge.lib import filebroker
+
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    if "data_folder_in" in options:
+        filebroker.prepare(Path(options["data_folder_in"]), Path(options["control_folder"]))
 
 
 @signals.celeryd_init.connect
