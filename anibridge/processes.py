@@ -32,12 +32,9 @@ def programs() -> dict[str, list[str]]:
     quiet = ["--without-gossip", "--without-mingle"]
     commands = {
         "web": [
-            python, "-m", "gunicorn", "anibridge.asgi:application", "-k", "asgi",
+            python, "-m", "gunicorn", "anibridge.asgi:application", "-c", "python:anibridge.webserver",
             "--bind", f"{settings.HOST}:{settings.PORT}", "--workers", str(settings.WEB_WORKERS),
-            "--no-control-socket", "--graceful-timeout", "3", "--timeout", "60",
-            "--keep-alive", "75", "--log-level", settings.LOG_LEVEL.lower(),
-            # Links of the playback proxy hold an address of its host, sealed: the usual 4,094 are too few.
-            "--limit-request-line", "8190",
+            "--log-level", settings.LOG_LEVEL.lower(),
         ],
         "worker": [*celery, *quiet, "-Q", "default", "-n", "default@%%h", "-c", "2"],
         "downloads": [

@@ -104,9 +104,9 @@ def served(fill: Sequence[str], *, postgresql: str = "", workers: int = 2) -> It
 
 def _web(port: int, workers: int) -> list[str]:
     return [
-        sys.executable, "-m", "gunicorn", "anibridge.asgi:application", "-k", "asgi",
-        "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "--no-control-socket",
-        "--keep-alive", "75", "--log-level", "warning",
+        sys.executable, "-m", "gunicorn", "anibridge.asgi:application",
+        "-c", "python:anibridge.webserver", "--bind", f"127.0.0.1:{port}",
+        "--workers", str(workers), "--log-level", "warning",
     ]  # fmt: skip
 
 

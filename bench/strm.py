@@ -33,6 +33,9 @@ START_SECONDS = 3.0
 AHEAD_SECONDS = 5.0
 JOINING_SECONDS = 8.0
 """The players come one after the other within this time."""
+ELSEWHERE = 512 * 1024
+"""Bytes that the kernel may keep for a player and for the host of a film. In life those are other machines; here the kernel
+would take gigabytes for them, and then drop what arrives at anybody."""
 SETTLED_SECONDS = JOINING_SECONDS + 4.0
 SAMPLE_SECONDS = 5.0
 CONFIG = """
@@ -44,7 +47,7 @@ http {{
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   types {{ video/mp4 mp4; }}
   {upstream}
-  server {{ listen 127.0.0.1:{port} backlog=1024; {inner} }}
+  server {{ listen 127.0.0.1:{port} backlog=1024{listen}; {inner} }}
 }}
 """
 FORWARD = "location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_buffering off; }}"  # fmt: skip
@@ -72,14 +75,22 @@ def free_port() -> int:
 
 
 @contextmanager
-def nginx(folder: Path, name: str, inner: str, upstream: str = "") -> Iterator[tuple[int, int]]:
+def nginx(
+    folder: Path, name: str, inner: str, upstream: str = "", listen: str = ""
+) -> Iterator[tuple[int, int]]:
     """An nginx of our own; gives its port and the pid of its master."""
     port = free_port()
     user = "user root;" if os.geteuid() == 0 else ""
     config = folder / f"{name}.conf"
     config.write_text(
         CONFIG.format(
-            folder=folder, name=name, port=port, inner=inner, upstream=upstream, user=user
+            folder=folder,
+            name=name,
+            port=port,
+            inner=inner,
+            upstream=upstream,
+            user=user,
+            listen=listen,
         )
     )
     process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(config)])  # noqa: S603, S607
@@ -179,7 +190,11 @@ async def _player(
     """Plays at `rate` bytes a second; how often it had nothing to show, for how long in all, and how long after its start
     that was over for the first time."""
     await asyncio.sleep(delay)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=256 * 1024)
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ELSEWHERE)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=256 * 1024)
     writer.write(request(path, "Connection: close\r\n"))
     clock = asyncio.get_running_loop().time
     start, got, stalls, silent, first = clock(), 0, 0, 0.0, 0.0
@@ -216,7 +231,9 @@ def _play(proxy: Proxy, count: int, rate: float, seconds: float, results: Any) -
     results.put(asyncio.run(all_of_them()))
 
 
-def players(proxy: Proxy, options: argparse.Namespace, api: Any, alone: Any) -> Iterator[str]:
+def players(
+    proxy: Proxy, options: argparse.Namespace, api: Any, before: dict[str, Any]
+) -> Iterator[str]:
     """Plays films at 8 Mbit/s; processor time and memory while they do, then the API beside them."""
     empty = memory(proxy.pids)
     context = multiprocessing.get_context("fork")
@@ -230,6 +247,8 @@ def players(proxy: Proxy, options: argparse.Namespace, api: Any, alone: Any) -> 
     used = (processor(proxy.pids) - used) / (time.perf_counter() - began)
     held = memory(proxy.pids) - empty
     beside = api()
+    times = ", ".join(f"{beside.p95 / one.p95:.1f}x {name}" for name, one in before.items())
+    before[f"beside {proxy.name}"] = beside
     played = results.get(timeout=options.seconds + 120)
     runner.join()
     stalled = [one for one in played if one[0]]
@@ -237,7 +256,7 @@ def players(proxy: Proxy, options: argparse.Namespace, api: Any, alone: Any) -> 
     yield (
         f"  {proxy.name:9} {options.players} players at 8 Mbit/s for {options.seconds:.0f} s: {len(stalled)} stalled "
         f"(longest {worst:.2f} s, first over after {first:.1f} s), {held / options.players / 1024:.0f} KiB a stream, {used:.2f} processors; "
-        f"API beside them p50 {beside.p50:.1f} ms, p95 {beside.p95:.1f} ms = {beside.p95 / alone.p95:.1f}x alone"
+        f"API beside them p50 {beside.p50:.1f} ms, p95 {beside.p95:.1f} ms = {times}"
     )
 
 
@@ -295,8 +314,9 @@ def measure(ours: Proxy, reference: Proxy, options: argparse.Namespace, api: Any
     alone = api()
     yield f"  API alone: p50 {alone.p50:.1f} ms, p95 {alone.p95:.1f} ms"
 
+    before = {"alone": alone}
     for proxy in both:
-        yield from players(proxy, options, api, alone)
+        yield from players(proxy, options, api, before)
 
 
 def main() -> None:
@@ -319,7 +339,9 @@ def main() -> None:
         with (folder / "big.mp4").open("wb") as file:
             file.write(b"\0\0\0\x20ftypisom" + secrets.token_bytes(MB))
             file.truncate(BIG)
-        port, _ = stack.enter_context(nginx(folder, "host", f"root {folder};"))
+        port, _ = stack.enter_context(
+            nginx(folder, "host", f"root {folder};", listen=f" sndbuf={ELSEWHERE}")
+        )
         origin = f"upstream origin {{ server 127.0.0.1:{port}; keepalive 256; }}"
         passing, master = stack.enter_context(nginx(folder, "pass", FORWARD.format(), origin))
         reference = Proxy("nginx", passing, {"big": "/big.mp4"}, master)
@@ -350,7 +372,13 @@ def anibridge(host: str, folder: Path) -> Iterator[tuple[Proxy, Any]]:
         master = listening(here.port)
         proxy = Proxy("anibridge", here.port, {"big": link}, master)
         ask = Ask("sites", ["/api/v1/sites"], headers={"X-Api-Key": here.api_key})
-        yield proxy, lambda: measure(here.port, ask, clients=2, seconds=8)
+
+        def api() -> Any:
+            """One client, several connections one after the other: two at once are as fast as the processes they happen to reach."""
+            rounds = [measure(here.port, ask, clients=1, seconds=2) for _ in range(5)]
+            return sorted(rounds, key=lambda one: one.p95)[2]
+
+        yield proxy, api
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ BUFFER: Final = 32 * 1024
 """Bytes that are read ahead of a player; the library holds up to twice as many, and what one read brings."""
 READ: Final = 64 * 1024
 """Bytes that one read brings. The event loop's 256 KiB make a stream four times as large, and hardly faster."""
+WINDOW: Final = 2 * 2**20
+"""Bytes that a host may have on its way to us: 40 MB/s over a line of 50 ms. Linux would let it grow to 6 MiB and more, and
+the kernel holds all of that for each player that has enough for now (see `anibridge.webserver`)."""
 _KEPT_OPEN: Final = 30.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PRIVATE = re.compile(r"authori[sz]ation|api-?key|token|secret|cookie", re.IGNORECASE)
@@ -267,6 +270,8 @@ class _Connector(aiohttp.TCPConnector):
             raise PermissionError(f"{where[0]} was not judged")
         sock = socket.socket(family, kind, proto)
         sock.setblocking(False)
+        if (clamp := getattr(socket, "TCP_WINDOW_CLAMP", None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, clamp, WINDOW)
         return sock
 
 

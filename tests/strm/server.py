@@ -70,9 +70,8 @@ def running(
     _prepare(data / "anibridge.sqlite3", environment)
     log = (data / "web.log").open("ab")
     command = [
-        sys.executable, "-m", "gunicorn", "tests.strm.served:application", "-k", "asgi", "--workers", str(workers),
-        "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--graceful-timeout", "1", "--keep-alive", "75",
-        "--limit-request-line", "8190",
+        sys.executable, "-m", "gunicorn", "tests.strm.served:application", "-c", "python:anibridge.webserver",
+        "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "--graceful-timeout", "1",
     ]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=PROJECT, env=environment, stdout=log, stderr=log, start_new_session=True

@@ -129,8 +129,8 @@ def _anibridge(data: Path, *, allowed: str) -> Iterator[int]:
     data.mkdir()
     subprocess.run([sys.executable, "manage.py", "prepare"], cwd=PROJECT, env=env, check=True)
     web = [
-        sys.executable, "-m", "gunicorn", "anibridge.asgi:application", "-k", "asgi", "--no-control-socket",
-        "--bind", f"127.0.0.1:{port}", "--workers", "2", "--keep-alive", "75", "--log-level", "warning",
+        sys.executable, "-m", "gunicorn", "anibridge.asgi:application", "-c", "python:anibridge.webserver",
+        "--bind", f"127.0.0.1:{port}", "--workers", "2", "--log-level", "warning",
     ]  # fmt: skip
     looking = [sys.executable, "-m", "tests.upstream.looking", str(os.getpid())]
     with ExitStack() as stack:
