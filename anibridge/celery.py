@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anibridge.settings")
+
+TRANSPORT_ALIASES["filesystem"] = "anibridge.lib.filebroker:Transport"
 
 app = Celery("anibridge")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -389,8 +389,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     # Redis hands unacknowledged work out again after this many seconds: longer than any download.
     else {"visibility_timeout": 24 * 3600}
 )
-if CELERY_BROKER_URL.startswith("filesystem:"):
-    CELERY_BROKER_TRANSPORT = "anibridge.lib.filebroker:Transport"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

@@ -101,7 +101,7 @@ class Channel(filesystem.Channel):
 
 
 class Transport(filesystem.Transport):
-    """For the setting `CELERY_BROKER_TRANSPORT`; the broker's URL stays `filesystem://`."""
+    """What `filesystem://` means here (`anibridge.celery`)."""
 
     Channel = Channel
 

@@ -25,7 +25,7 @@ def connection(folder: Path) -> Connection:
     }
     return Connection(
         "filesystem://localhost//",
-        transport="anibridge.lib.filebroker:Transport",
+        transport=filebroker.Transport,
         transport_options=options,
     )
 
@@ -175,3 +175,10 @@ def test_what_killed_processes_left_is_removed_once_it_is_old(folder: Path):
     (queue / "new.aside").write_text("{}")
     filebroker.prepare(queue, folder / "control")
     assert messages(folder) == ["1_c.work.msg", "new.aside"]
+
+
+def test_the_applications_own_broker_of_files_is_this_one(folder: Path):
+    from anibridge.celery import app
+
+    with app.connection("filesystem://localhost//") as broker:
+        assert broker.get_transport_cls() is filebroker.Transport
