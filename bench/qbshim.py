@@ -13,7 +13,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -206,7 +206,7 @@ def profile(jobs: int) -> None:
     def get(path: str) -> int:
         return len(client.get(f"/api/v2/{path}").content)
 
-    kinds = {
+    kinds: dict[str, Callable[[], int]] = {
         "webapiVersion": lambda: get("app/webapiVersion"),
         "preferences": lambda: get("app/preferences"),
         "info, category of 100": lambda: get("torrents/info?category=tv-3"),

@@ -117,11 +117,11 @@ def _database(address: str) -> Iterator[str]:
         return
     name = f"bench_{os.getpid()}"
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        connection.execute(f"CREATE DATABASE {name}")
         try:
             yield address.rsplit("/", 1)[0] + f"/{name}"
         finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _wait(port: int, seconds: float = 60.0) -> None:
@@ -173,8 +173,12 @@ def _clients(
 ) -> None:
     times: list[list[float]] = [[] for _ in range(count)]
     sizes, wrong = [0] * count, [""] * count
-    # Together with the other processes' clients: what prepares one must not disturb what is measured at another.
-    start = threading.Barrier(count, action=ready.wait)
+
+    def together() -> None:
+        # With the other processes' clients: what prepares one must not disturb what is measured at another.
+        ready.wait()
+
+    start = threading.Barrier(count, action=together)
 
     def client(number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

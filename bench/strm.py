@@ -262,6 +262,8 @@ def players(
 
 def fill(host: str) -> None:
     """Run inside the installation: the address of the big file is known already."""
+    from datetime import timedelta
+
     import django
 
     django.setup()
@@ -274,13 +276,13 @@ def fill(host: str) -> None:
     now = timezone.now()
     StrmUrlMapping.objects.create(
         key=mapping_key(identity, ""),
-        **StrmUrlMapping.fields_of(identity, ""),  # type: ignore[arg-type]
+        **StrmUrlMapping.fields_of(identity, ""),
         resolved_url=f"http://{host}/big.mp4",
         kind=StreamKind.FILE,
         host="127.0.0.1",
         version=1,
         resolved_at=now,
-        expires_at=now + timezone.timedelta(hours=5),
+        expires_at=now + timedelta(hours=5),
     )
 
 
