@@ -17,6 +17,7 @@ from anibridge.wsgi import application as wsgi_application  # noqa: I001  sets D
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
+from anibridge.lib import bodies
 from catalogue.index import current
 from downloads.events import all_events, download_events, job_events
 from strm import remuxed, streams
@@ -48,6 +49,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     for pattern, app in STREAMS:
         if match := pattern.fullmatch(scope["path"]):
             await app({**scope, "path_params": match.groupdict()}, receive, send)
+            return
+    if bodies.has_no_length(scope):
+        try:
+            scope, receive = await bodies.measured(
+                scope, receive, most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            )
+        except bodies.BodyRefused as refusal:
+            await refusal.answer(send)
             return
     await _threads(scope, receive, _without_body(send) if scope["method"] == "HEAD" else send)  # type: ignore[arg-type]
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, connection
 from django.db.models import Count, Q, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -84,7 +85,12 @@ def _workers() -> str:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A request that is malformed before any view sees it, in words that every client can read."""
-    return HttpResponse("Bad Request", status=400, content_type="text/plain")
+    words = "Bad Request"
+    if isinstance(exception, DisallowedHost):
+        # Names of containers are a usual cause: other programs take an underscore, and nothing here says why we do not.
+        words += ": the address names this machine in a way that is no host name. Letters, digits, dots and hyphens are; "
+        words += "an underscore is not: give the container an alias without one."
+    return HttpResponse(words, status=400, content_type="text/plain")
 
 
 @require_safe

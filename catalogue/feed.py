@@ -4,8 +4,8 @@ A page is looked up before it is read: `look` says which records it is made of a
 however long the page is. Whoever remembers what it made of a page knows by that whether it still holds.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,7 +14,8 @@ from django.db import connection
 from django.db.models import Q
 
 from anibridge.lib.prepared import sql_of
-from catalogue.models import AvailabilityRecord, Site, Title
+from catalogue import filmnames
+from catalogue.models import AvailabilityRecord, Film, Site, Title
 from catalogue.results import ENTRY_FIELDS, ResultEntry, entry_of
 from catalogue.sites import SITES
 
@@ -37,13 +38,22 @@ class Page:
 
 
 class Seen(NamedTuple):
-    """One record of a page, as far as it matters whether it has changed: every probe moves `checked_at`."""
+    """One record of a page, as far as it matters whether it has changed: every probe moves `checked_at`.
+
+    Name, year and IMDb id are the title's, empty where the index has none; the rest is what was learnt of a series'
+    film, and None for everything else.
+    """
 
     record_id: int
     checked_at: Any
     """As the database has it."""
     name: str | None
     year: int | None
+    imdb_id: str | None
+    german_title: str | None
+    english_title: str | None
+    film_year: int | None
+    alone: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +106,27 @@ def read(contents: Contents) -> list[ResultEntry]:
     rows = {row.pk: row for row in plain.values_list(*ENTRY_FIELDS, named=True)}
     addresses = dict(contents.sites)
     return [
-        entry_of(
-            rows[seen.record_id],
-            title=seen.name or rows[seen.record_id].slug.replace("-", " ").title(),
-            year=seen.year,
-            site_url=addresses.get(rows[seen.record_id].site_id, ""),
-        )
+        _entry(rows[seen.record_id], seen, addresses)
         for seen in contents.records
         if seen.record_id in rows
     ]
+
+
+def _entry(row: Any, seen: Seen, addresses: Mapping[str, str]) -> ResultEntry:
+    """The entry, called as by a search for just this title, or just this film."""
+    name, year, imdb_id, film = seen.name, seen.year, seen.imdb_id, seen.film_year is not None
+    if film and not seen.alone:
+        # What stands on the page of a series is the series' id.
+        written = filmnames.written(seen.english_title or "", seen.german_title or "")
+        name, year, imdb_id = next(iter(written), name), seen.film_year, ""
+    entry = entry_of(
+        row,
+        title=name or row.slug.replace("-", " ").title(),
+        year=year,
+        site_url=addresses.get(row.site_id, ""),
+    )
+    alone = film or entry.is_film
+    return replace(entry, film=alone, imdb_id=imdb_id or "") if alone else entry
 
 
 @lru_cache(maxsize=1)
@@ -121,12 +143,18 @@ def _statement(
         moment, pk = page.up_to
         rows = rows.filter(Q(first_seen_at__lt=moment) | Q(first_seen_at=moment, pk__lte=pk))
     start = max(page.offset, 0)
-    told = rows.values_list("pk", "checked_at", "first_seen_at", "site_id", "slug")
+    told = rows.values_list(
+        "pk", "checked_at", "first_seen_at", "site_id", "slug", "season", "episode"
+    )
     inner, params = sql_of(told[start : start + min(max(page.limit, 0), MAX_PAGE)])
     # Names only of what is on the page: a column of its own would be looked up for all that is passed over as well.
     outer = (
-        "SELECT p.pk, p.checked_at, t.name, t.year "  # noqa: S608
+        "SELECT p.pk, p.checked_at, t.name, t.year, t.imdb_id, "  # noqa: S608
+        "f.german_title, f.english_title, f.year, f.alone "
         f"FROM ({inner}) p LEFT JOIN {Title._meta.db_table} t "
-        "ON t.site_id = p.site_id AND t.slug = p.slug ORDER BY p.first_seen_at DESC, p.pk DESC"
+        "ON t.site_id = p.site_id AND t.slug = p.slug "
+        f"LEFT JOIN {Film._meta.db_table} f ON p.season = 0 AND p.episode > 0 "
+        "AND f.title_id = t.id AND f.number = p.episode "
+        "ORDER BY p.first_seen_at DESC, p.pk DESC"
     )
     return (outer, params) if inner else ("", ())

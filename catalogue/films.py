@@ -8,13 +8,13 @@ is asked for («Series: Film»), or by the names of films that were learnt with 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from catalogue import filmlists, filmnames, resolving
+from catalogue import filmlists, filmnames, filmyears, resolving
 from catalogue.filmlists import Films, Key
+from catalogue.filmyears import Named
 from catalogue.index import current
 from catalogue.matching import Hit, Score
 from catalogue.models import Site, TitleMapping
 from catalogue.queries import prefixes, split_year
-from catalogue.releases import MAX_NUMBER
 from catalogue.resolving import TITLES_PER_SITE, Asked, Choice, Facts, Target, is_near
 from catalogue.results import Answered, Considered
 from catalogue.shows import Ids, Shows
@@ -147,7 +147,8 @@ def _undated(query: str) -> tuple[str, int | None]:
 @dataclass(frozen=True, slots=True)
 class _Film:
     """The film of a list that is meant. It was asked for as `name`, of `year`; it was made in `made`, where that is
-    known. `only` says that its title is nothing but this film, `alone` that only the film is called so."""
+    known. `only` says that its title is nothing but this film, `alone` that only the film is called so, `news` that the
+    year was not known before."""
 
     facts: EpisodeFacts
     score: Score
@@ -156,17 +157,21 @@ class _Film:
     made: int | None
     only: bool = False
     alone: bool = False
+    news: bool = False
 
 
 @dataclass(slots=True)
 class _Search:
-    """One name, looked for. `unread` are titles that would say more once their page was read."""
+    """One name, looked for. `unread` are titles that would say more once their page was read, `in_question` those whose
+    lists are looked into."""
 
     asked: Asked
     shows: Shows
     deadline: float
     answered: Answered
     unread: list[Key] = field(default_factory=list)
+    in_question: list[Key] = field(default_factory=list)
+    _years: Mapping[Key, Mapping[Named, int]] | None = None
 
     def among_titles(self, sites: Sequence[Site], *, suggest: bool) -> list[Target]:
         """On sites that have films among their titles; by the site's own search too, where the index has none."""
@@ -196,6 +201,7 @@ class _Search:
             answered=self.answered,
         )
         names = _all_names(one.key for one in series if one.whole) if series else {}
+        self.in_question, self._years = [one.key for one in series], None
         found = (
             self._target(one, lists.get(one.key), facts.get(one.key), names.get(one.key, []))
             for one in series
@@ -224,7 +230,8 @@ class _Search:
             season=0,
             episode=film.facts.episode,
             year=film.year or film.made,
-            learn=learn,
+            # A year that only this search knows is worth keeping: the feed asks nobody.
+            learn=learn or (facts is not None and film.news),
             film=True,
             # What stands on the page of a series is the series' id.
             imdb_id=facts.imdb_id if facts and film.only else "",
@@ -234,13 +241,13 @@ class _Search:
         self, one: _Series, films: Films, facts: Facts | None, names: Sequence[str]
     ) -> _Film | None:
         """The film that is called so; where the title is nothing but one film, that one. `names` are the title's."""
-        listed = [film for film in films if 0 <= film.episode < MAX_NUMBER]
+        listed = filmyears.numbered(films)
         name, year = _undated(self.asked.query)
         called = name if one.year else self.asked.query
-        if one.whole and len(listed) == 1 and facts is not None and facts.seasons == (0,):
+        if one.whole and facts is not None and filmyears.is_alone(listed, facts.seasons):
             return _Film(listed[0], one.hit.score, called, one.year, facts.year, only=True)
         # The title's other names are as good as the one that was asked for.
-        if one.whole and (film := _namesake(listed, names)):
+        if one.whole and (film := filmyears.namesake(listed, names)):
             made = filmnames.year_in(film.german_title, film.english_title)
             return _Film(film, one.hit.score, called, one.year, made)
         series = [facts.name] if facts else []
@@ -254,21 +261,22 @@ class _Search:
             return None
         film, score = best
         made = filmnames.year_in(film.german_title, film.english_title)
-        made = made or self._aired(film, series, facts)
-        return _Film(film, score, name, year, made, alone=one.via == "film")
+        made = made or self._learnt(one.key, film)
+        news = None if made else self._aired(film, series, facts)
+        return _Film(
+            film, score, name, year, made or news, alone=one.via == "film", news=news is not None
+        )
+
+    def _learnt(self, key: Key, film: EpisodeFacts) -> int | None:
+        """The year that was learnt with the film; the first question is a query for all titles."""
+        if self._years is None:
+            self._years = filmyears.learnt(self.in_question)
+        return self._years.get(key, {}).get(filmyears.named(film))
 
     def _aired(self, film: EpisodeFacts, series: Sequence[str], facts: Facts | None) -> int | None:
-        """The year of the special that is called just like the film, where the metadata service knows the series."""
+        """The year that the metadata service has for the film, where it knows the series."""
         show = self.shows.by_title(series, facts.year if facts else None) if series else None
-        names = filmnames.written(film.german_title, film.english_title)
-        years = {
-            one.aired_at.year
-            for one in (show.episodes if show else ())
-            if one.season == 0
-            and one.aired_at
-            and filmnames.likeness(one.title, names, series).exact
-        }
-        return years.pop() if len(years) == 1 else None
+        return filmyears.aired(film, series, show)
 
     def _weighed(self, one: _Series, score: Score, note: str) -> None:
         self.answered.site(one.site.pk).titles.append(
@@ -276,16 +284,6 @@ class _Search:
                 one.hit.slug, one.hit.name, self.asked.query, score, one.via, not note, note
             )
         )  # fmt: skip
-
-
-def _namesake(films: Sequence[EpisodeFacts], names: Iterable[str]) -> EpisodeFacts | None:
-    """The film that is called like its title."""
-    known = {parse(name).text for name in names}
-    for film in films:
-        written = filmnames.written(film.german_title, film.english_title)
-        if any(parse(name).text in known for name in written):
-            return film
-    return None
 
 
 def _best(

@@ -1,14 +1,16 @@
-"""What a title's own pages say beyond the index: year, IMDb id, seasons, further names, and what its films are called.
-Learnt by a worker, kept by a refresh.
+"""What a title's own pages say beyond the index: year, IMDb id, seasons, further names, and what its films are called
+and when they were made. Learnt by a worker, kept by a refresh.
 
 A search only leaves a note that a title was hit; it never waits for the page.
 """
 
 import logging
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache as once
+from typing import Any, NamedTuple
 
 from celery import current_app
 from django.core.cache import cache
@@ -18,12 +20,12 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from anibridge.lib.text import shorten, without_controls
-from catalogue import filmlists, health, words
+from catalogue import filmlists, filmyears, health, words
 from catalogue.errors import NotFound, SiteError, UnknownSite, UnsafeSlug
 from catalogue.fetching import SiteClient, client_for
 from catalogue.filmlists import Films
 from catalogue.models import Film, Site, Title, TitleMapping
-from catalogue.releases import MAX_NUMBER
+from catalogue.shows import Shows
 from catalogue.sites.base import TitleFacts
 
 logger = logging.getLogger(__name__)
@@ -32,10 +34,21 @@ GOOD_FOR = timedelta(days=30)
 AGAIN_SECONDS = 3600
 """A title that could not be learnt is not tried again before."""
 PER_SEARCH = 6
+SERVICE_SECONDS = 20.0
+"""The time of which the metadata service has its share, where it is asked when films were made."""
 MAX_NAMES = 200
 MAX_SEASONS = 500
 _NEWS = "names-learnt:"
 _IMDB = re.compile(r"tt\d{5,10}", re.ASCII)
+
+
+class _Film(NamedTuple):
+    """What is remembered of a film."""
+
+    german_title: str
+    english_title: str
+    year: int | None
+    alone: bool
 
 
 def is_due(learned_at: datetime | None) -> bool:
@@ -77,16 +90,17 @@ def learn(site_id: str, slug: str) -> bool:
     site = Site.objects.enabled().filter(pk=site_id).first()
     if site is None:
         raise UnknownSite(f"no site «{shorten(site_id, 40)}» is enabled")
-    if not Title.objects.filter(site=site, slug=slug).exists():
+    title = Title.objects.filter(site=site, slug=slug).first()
+    if title is None:
         return False
     client = client_for(site)
     began = timezone.now()
     facts: TitleFacts | None = None
-    films: Films | None = None
+    films: Mapping[int, _Film] | None = None
     failure: SiteError | None = None
     try:
         facts = client.title(slug)
-        films = _films(client, slug, facts)
+        films = _films(title, facts, _list(client, slug, facts))
     except SiteError as error:
         failure = error
     except (NotFound, UnsafeSlug) as error:
@@ -102,15 +116,36 @@ def learn(site_id: str, slug: str) -> bool:
     return renamed is not None
 
 
-def _films(client: SiteClient, slug: str, facts: TitleFacts) -> Films:
+def _list(client: SiteClient, slug: str, facts: TitleFacts) -> Films:
     """The films of a series. Where titles are films themselves there are no lists of them."""
-    lists = 0 in facts.seasons and not client.adapter.lists_films
+    lists = 0 in facts.seasons and client.adapter.has_films and not client.adapter.lists_films
     return filmlists.fetch(client, slug) if lists else ()
+
+
+def _films(title: Title, facts: TitleFacts, films: Films) -> dict[int, _Film]:
+    """The films of a list by number. The metadata service is asked where no name says when a film was made."""
+    listed = filmyears.numbered(films)
+    told = _values(facts)
+    year = told["year"] or title.year
+    alone = filmyears.is_alone(listed, told["seasons"])
+    if alone:
+        years = {listed[0].episode: year} if year else {}
+    else:
+        mapped = TitleMapping.objects.filter(site_id=title.site_id, slug=title.slug)
+        names = {title.name, facts.name, *facts.alternatives[:MAX_NAMES]}
+        names.update(mapped.values_list("name", flat=True))
+        shows = Shows(time.monotonic() + SERVICE_SECONDS)
+        show = once(lambda: shows.by_title([title.name], year))
+        years = filmyears.of_series(listed, series=title.name, names=names, show=show)
+    return {
+        film.episode: _Film(*filmyears.named(film)[1:], _year(years.get(film.episode)), alone)
+        for film in listed
+    }
 
 
 @transaction.atomic
 def _remember(
-    site_id: str, slug: str, facts: TitleFacts, films: Films | None, began: datetime
+    site_id: str, slug: str, facts: TitleFacts, films: Mapping[int, _Film] | None, began: datetime
 ) -> bool | None:
     """Whether names came or went; None when the title has gone meanwhile. Without its films the title stays due."""
     # After a refresh that is under way, not in its middle: it may be about to drop the title.
@@ -126,38 +161,36 @@ def _remember(
     return (films is not None and _remember_films(title, films)) or renamed
 
 
-def _remember_films(title: Title, films: Films) -> bool:
-    """The list as it is now; whether it differs from the one that was known."""
-    listed = {
-        film.episode: (_name(film.german_title), _name(film.english_title))
-        for film in films
-        if 0 <= film.episode < MAX_NUMBER
-    }
+def _remember_films(title: Title, films: Mapping[int, _Film]) -> bool:
+    """The list as it is now; whether there are other films, or other names, than those that were known.
+
+    A year that nobody tells any more stays with its film.
+    """
     rows = {film.number: film for film in title.films.all()}
-    same = {number for number, film in rows.items() if _names_of(film) == listed.get(number)}
+    same = {
+        number: row
+        for number, row in rows.items()
+        if number in films and (row.german_title, row.english_title) == films[number][:2]
+    }
     changed, _ = title.films.exclude(number__in=same).delete()
     news = [
-        Film(title=title, number=number, german_title=german, english_title=english)
-        for number, (german, english) in listed.items()
+        Film(title=title, number=number, **film._asdict())
+        for number, film in films.items()
         if number not in same
     ]
     Film.objects.bulk_create(news, ignore_conflicts=True)
+    for number, row in same.items():
+        year, alone = films[number].year or row.year, films[number].alone
+        if (row.year, row.alone) != (year, alone):
+            Film.objects.filter(pk=row.pk).update(year=year, alone=alone)
     return bool(changed or news)
-
-
-def _names_of(film: Film) -> tuple[str, str]:
-    return film.german_title, film.english_title
-
-
-def _name(text: str) -> str:
-    return without_controls(text).strip()[:300]
 
 
 def _remember_names(site_id: str, slug: str, facts: TitleFacts, began: datetime) -> bool:
     """Names that the index does not have become mappings; learnt ones that the page no longer has go."""
     names: dict[str, str] = {}
     for text in (facts.name, *facts.alternatives[:MAX_NAMES]):
-        name = _name(text)
+        name = filmyears.clean(text)
         if name and (key := words.title_key(name)[:300]):
             names.setdefault(key, name)
     rows = TitleMapping.objects.filter(site_id=site_id, slug=slug)

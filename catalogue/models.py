@@ -3,13 +3,14 @@
 import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
+from django.db.models.lookups import IsNull
 from django.utils import timezone
 
 from anibridge.lib.guard import default_allowed
@@ -233,13 +234,17 @@ class TitleMapping(models.Model):
 class Film(models.Model):
     """A film of a series, under the number by which its site counts it; learnt from the series' list of films.
 
-    Both names are as the site writes them; either may be empty.
+    Both names are as the site writes them; either may be empty. The feed has the films whose year is known.
     """
 
     title = models.ForeignKey(Title, on_delete=models.CASCADE, related_name="films")
     number = models.PositiveIntegerField()
     german_title = models.CharField(max_length=300, blank=True, default="")
     english_title = models.CharField(max_length=300, blank=True, default="")
+    year = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Its own, not the series'; empty until it is known."
+    )
+    alone = models.BooleanField(default=False, help_text="Its title is nothing but this film.")
 
     class Meta:
         ordering = ["title", "number"]
@@ -251,16 +256,36 @@ class Film(models.Model):
         return self.english_title or self.german_title or f"film {self.number}"
 
 
+class _Zero(models.Func):
+    """A literal 0. With a parameter in its place a statement has to be planned anew each time, once it is known whether
+    an index that is kept for one value serves it."""
+
+    template = "0"
+    output_field = models.PositiveIntegerField()
+
+
+OF_FILMS: Final = Q(season=_Zero())
+"""Records of the season that films are in. In the feed they all are films."""
+
+
 class AvailabilityQuerySet(models.QuerySet["AvailabilityRecord"]):
     def feed(self, *, sites: Collection[str] = (), without: Collection[str] = ()) -> Self:
         """What became available, newest first; single episodes and films. `without` are the sites besides `sites`.
 
+        Of season 0 these are the films, a series' ones where it was learnt how they are called and when they were made.
         Specials are left out: a site counts them in its own order, and a client that reads the feed would take the
         number for TVDB's and import another special under it. A search maps them. Season packs are left out as well:
         whether a season is over, as clients count it, is asked when one is searched for.
         """
-        rows = self.filter(is_available=True, episode__isnull=False).exclude(
-            season=0, episode__gt=0
+        of_series = Film.objects.filter(
+            title__site_id=OuterRef("site_id"),
+            title__slug=OuterRef("slug"),
+            number=OuterRef("episode"),
+        ).order_by()
+        # Not EXISTS, for which PostgreSQL would read all films first; this is asked for the few rows that come to it.
+        made = IsNull(Subquery(of_series.values("year")), False)
+        rows = self.filter(is_available=True, episode__isnull=False).filter(
+            ~OF_FILMS | Q(episode=0) | Q(made)
         )
         # A list of sites would make a database sort them all; what is not wanted it can pass over in the order of time.
         if len(sites) == 1:
@@ -344,6 +369,16 @@ class AvailabilityRecord(models.Model):
                 fields=["site", "-first_seen_at", "-id"],
                 condition=Q(is_available=True, episode__isnull=False),
                 name="availability_feed_of_site",
+            ),
+            models.Index(
+                fields=["-first_seen_at", "-id"],
+                condition=Q(is_available=True, episode__isnull=False, season=0),
+                name="availability_films",
+            ),
+            models.Index(
+                fields=["site", "-first_seen_at", "-id"],
+                condition=Q(is_available=True, episode__isnull=False, season=0),
+                name="availability_films_of_site",
             ),
             models.Index(fields=["site", "slug", "season"], name="availability_of_season"),
             models.Index(fields=["checked_at"], name="availability_by_age"),

@@ -4,7 +4,7 @@ What the metadata service knows decides. Where it does not answer, or does not k
 are taken, or nothing where that would be a guess.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from django.conf import settings
@@ -15,10 +15,18 @@ from catalogue.filmlists import Films
 from catalogue.metadata import Show, ShowEpisode
 from catalogue.models import AvailabilityRecord, Site
 from catalogue.queries import holds_number, prefixes, split_absolute, split_season
+from catalogue.releases import MAX_NUMBER
 from catalogue.resolving import Asked, Target, exact_titles, names_with
 from catalogue.results import Answered
 from catalogue.shows import Shows
 from catalogue.sites import get_adapter
+
+SEASONS_READ = 8
+"""Seasons that one search reads to count the episodes before a number; the next one goes on from there."""
+Read = Callable[[Sequence[Target]], bool]
+"""Reads the pages of seasons; whether any was worth reading."""
+_Counts = Mapping[tuple[str, str], Mapping[int, int]]
+"""Per title the highest episode of each season."""
 
 
 def absolute_in(query: str, sites: Sequence[Site]) -> tuple[str, int] | None:
@@ -38,13 +46,22 @@ def special_in(query: str, sites: Sequence[Site]) -> tuple[str, str] | None:
     return next((cut for cut in cuts if exact_titles(cut[0], sites)), None)
 
 
-def by_absolute(asked: Asked, targets: Sequence[Target], answered: Answered) -> list[Target]:
-    """The targets with the season and episode that the absolute number stands for; without those where it says nothing."""
+def by_absolute(
+    asked: Asked, targets: Sequence[Target], answered: Answered, read: Read
+) -> list[Target]:
+    """The targets with the season and episode that the absolute number stands for; without those where it says nothing.
+
+    Where nobody knows, `read` is asked to look at the seasons that come before and were never read.
+    """
     number = asked.absolute
     if number is None:
         return list(targets)
     table = numbering.from_show(asked.show) if asked.show else None
     counts = {} if table else _counts(targets)
+    if not table and not any(_counted(target, counts, number) for target in targets):
+        unread = _unread(targets, counts, number)
+        if unread and read(unread):
+            counts = _counts(targets)
     found: list[Target] = []
     for target in targets:
         place = table.episode(number) if table else _counted(target, counts, number)
@@ -58,9 +75,20 @@ def by_absolute(asked: Asked, targets: Sequence[Target], answered: Answered) -> 
     return found
 
 
-def _counted(
-    target: Target, counts: Mapping[tuple[str, str], Mapping[int, int]], number: int
-) -> tuple[int, int] | None:
+def _unread(targets: Sequence[Target], counts: _Counts, number: int) -> list[Target]:
+    """The seasons before the last one that no page was read of, the first ones first, as targets of their own."""
+    if not 0 < number < MAX_NUMBER:
+        return []
+    missing = [
+        replace(target, season=season, episode=None)
+        for target in targets
+        for season in range(1, max(target.seasons, default=0))
+        if season in target.seasons and season not in counts.get(target.key, {})
+    ]
+    return sorted(missing, key=lambda one: one.season or 0)[:SEASONS_READ]
+
+
+def _counted(target: Target, counts: _Counts, number: int) -> tuple[int, int] | None:
     """By the site's own seasons: as far as their pages were read, and into the last one that it is known to have."""
     known = numbering.from_seasons(counts.get(target.key, {}))
     if place := known.episode(number):

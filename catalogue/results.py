@@ -86,6 +86,11 @@ class ResultEntry:
         )
 
     @property
+    def standing(self) -> tuple[int, float]:
+        """Where it stands in an answer: by its site's priority, then the newest first."""
+        return self.priority_rank, -self.first_seen_at.timestamp()
+
+    @property
     def place(self) -> tuple[datetime, int]:
         """Where it stands in the feed; pages that follow are anchored there."""
         return self.first_seen_at, self.record_id

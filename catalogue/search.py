@@ -107,7 +107,7 @@ def _within(asked: Asked, sites: Sequence[str] | None, budget: float | None) -> 
                 asked, enabled, shows, deadline=deadline, answered=answered
             )
         else:
-            targets, unread = _targets(asked, enabled, shows, deadline, answered), []
+            targets, unread = _targets(asked, enabled, shows, deadline, answered)
         if _answer(targets, shows, deadline, answered):
             # A site in trouble is not asked for more.
             wanted = [*(target.key for target in targets if target.learn), *unread]
@@ -144,15 +144,16 @@ def _enabled(count: int) -> str:
 
 def _targets(
     asked: Asked, sites: Sequence[Site], shows: Shows, deadline: float, answered: Answered
-) -> list[Target]:
-    """The titles that are meant, with what is wanted of them in the sites' own numbers."""
+) -> tuple[list[Target], list[tuple[str, str]]]:
+    """The titles that are meant, with what is wanted of them in the sites' own numbers; and those besides whose pages
+    a worker should read."""
     if asked.ids:
         answered.show = shows.by_ids(asked.ids)
         asked = replace(asked, show=answered.show)
         if not shows.answers:
             answered.troubles["metadata"] = shows.trouble
     if not asked.query and not asked.ids:
-        return []
+        return [], []
     free = asked.season is None and asked.episode is None and asked.absolute is None
     if free and (counted := places.absolute_in(asked.query, sites)):
         asked = replace(asked, query=counted[0], absolute=counted[1])
@@ -167,7 +168,7 @@ def _targets(
         )
         answered.add(trial, counts=bool(found))
         if found:
-            return found
+            return found, []
     found = resolving.targets(asked, sites, deadline=deadline, answered=answered)
     of_specials = [one for one in found if one.season == 0 and one.episode != 0]
     if of_specials:
@@ -176,13 +177,14 @@ def _targets(
         found = [
             by_key.get(one.key, one) for one in found if one not in of_specials or one.key in by_key
         ]
-    return found
+    return found, []
 
 
 def _by_absolute(
     asked: Asked, sites: Sequence[Site], shows: Shows, deadline: float, answered: Answered
-) -> list[Target]:
-    """The titles with the episode that the number stands for, as the metadata service or the site counts."""
+) -> tuple[list[Target], list[tuple[str, str]]]:
+    """The titles with the episode that the number stands for, as the metadata service or the site counts; and those
+    that are to be learnt, since without their seasons nobody can count."""
     if asked.show is None and asked.query:
         answered.show = shows.by_title([asked.query], asked.year)
         if not shows.answers:
@@ -192,7 +194,14 @@ def _by_absolute(
     else:
         counting = asked
     found = resolving.targets(asked, sites, deadline=deadline, answered=answered)
-    return places.by_absolute(counting, found, answered)
+
+    def read(seasons: Sequence[Target]) -> bool:
+        # Half of what is left: the episode itself is still to be looked at.
+        until = time.monotonic() + max(deadline - time.monotonic(), 0.0) / 2
+        return _probed(seasons, _known(seasons), until, answered) is not None
+
+    placed = places.by_absolute(counting, found, answered, read)
+    return placed, [target.key for target in found if target.learn]
 
 
 def _answer(targets: Sequence[Target], shows: Shows, deadline: float, answered: Answered) -> bool:
@@ -204,6 +213,20 @@ def _answer(targets: Sequence[Target], shows: Shows, deadline: float, answered: 
         return True
     known = _known(targets)
     before = {row.pk: row.checked_at for rows in known.values() for row in rows}
+    probed = _probed(targets, known, deadline, answered)
+    if probed is not None:
+        known = _known(targets)
+    entries = _entries(targets, known, before) + _packs(targets, known, before, shows, answered)
+    # Stable, so that what came together stays in the order of the season.
+    entries.sort(key=lambda one: one.standing)
+    answered.entries = entries
+    return probed is None or probed.broker_answers
+
+
+def _probed(
+    targets: Sequence[Target], known: "_Known", deadline: float, answered: Answered
+) -> probing.Probed | None:
+    """Ask the sites for what is not known of the targets; None when there was nothing to ask, or nobody."""
     now = timezone.now()
     tasks: list[probing.Task] = []
     for target in targets:
@@ -217,18 +240,13 @@ def _answer(targets: Sequence[Target], shows: Shows, deadline: float, answered: 
             )
             continue
         tasks.append(task)
-    probed = probing.Probed()
-    if tasks:
-        probed = probing.probe(tasks, deadline)
-        answered.troubles |= probed.troubles
-        for site_id, seconds in probed.seconds.items():
-            answered.site(site_id).milliseconds += seconds * 1000
-        known = _known(targets)
-    entries = _entries(targets, known, before) + _packs(targets, known, before, shows, answered)
-    # Newest first; stable, so that what came together stays in the order of the season.
-    entries.sort(key=lambda one: (one.priority_rank, -one.first_seen_at.timestamp()))
-    answered.entries = entries
-    return probed.broker_answers
+    if not tasks:
+        return None
+    probed = probing.probe(tasks, deadline)
+    answered.troubles |= probed.troubles
+    for site_id, seconds in probed.seconds.items():
+        answered.site(site_id).milliseconds += seconds * 1000
+    return probed
 
 
 _Known = dict[tuple[str, str], list[AvailabilityRecord]]

@@ -32,6 +32,8 @@ _ORDINALS = _numbered(
 _BRANDS = _words("marvels dcs disneys")
 _NUMBER_WORDS = _numbered("one two three four five six seven eight nine ten")
 _ROMAN = _numbered("i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx")
+_AGAIN = " again"
+"""Behind a word for the second time that it comes; no word ends so."""
 _OTHER_NAMES = {"usa": "us", "uk": "gb"}
 # Safe to recognise without brackets; «de», «it», «in» and others are words too often.
 _BARE_COUNTRIES = {code: code for code in _words("us gb au nz jp kr")} | _OTHER_NAMES
@@ -93,6 +95,9 @@ def parse(text: str) -> Words:
             continue
         number = "" if place in dated else _number(word, place, last)
         term = number or word
+        if word in core and place not in dated and word not in STOP_WORDS:
+            # «Hunter x Hunter» is not «Hunter»: a word that comes again is one more to be shared.
+            term += _AGAIN
         terms.add(term)
         if place in dated:
             continue
@@ -100,7 +105,7 @@ def parse(text: str) -> Words:
         if number:
             numbers.add(number)
         elif not ((word == "x" and 0 < place < last) or (word in _BRANDS and not place)):
-            core.add(word)
+            core.add(term)
     tokens = frozenset(terms - STOP_WORDS or terms)
     # Without any other word the numbers are the title («The 100», «1923 (2022)»), or the stop words («The The»).
     core = core - STOP_WORDS or title - STOP_WORDS or set(tokens)

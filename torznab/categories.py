@@ -11,6 +11,8 @@ from typing import Final
 
 from django.db.models import Q
 
+from catalogue.models import OF_FILMS
+
 TV: Final = 5000
 ANIME: Final = 5070
 MOVIES: Final = 2000
@@ -105,20 +107,24 @@ def known(asked: Iterable[int]) -> frozenset[int]:
 
 
 def condition(asked: Collection[int]) -> Q:
-    """The availability records that `is_asked` accepts."""
+    """The records of the feed that `is_asked` accepts."""
     if not asked:
         return Q()
-    film = Q(season=0, episode=0)
+    episodes = Q() if {TV, ANIME} & set(asked) else _any(b for b in BANDS if b.episodes in asked)
+    films = Q() if MOVIES in asked else _any(b for b in BANDS if b.films in asked)
+    # Where only films are asked for that is the whole condition: then an index of films alone can answer.
+    if not asks_for_episodes(asked):
+        return OF_FILMS & films
+    if not asks_for_films(asked):
+        return ~OF_FILMS & episodes
+    return (OF_FILMS & films) | (~OF_FILMS & episodes)
+
+
+def _any(bands: Iterable[Band]) -> Q:
+    """Records whose height is in one of the bands."""
     found = Q(pk__in=[])
-    if not {TV, ANIME}.isdisjoint(asked):
-        found |= ~film
-    if MOVIES in asked:
-        found |= film
-    for band in BANDS:
-        if band.episodes in asked:
-            found |= ~film & band.condition
-        if band.films in asked:
-            found |= film & band.condition
+    for band in bands:
+        found |= band.condition
     return found
 
 

@@ -128,7 +128,8 @@ def _subject(params: Mapping[str, str], *, counted: bool) -> _Subject:
         season = found_season if season is None else season
     elif not ids or params.get("q", "").strip():
         # A query that is nothing but control characters is about something, too.
-        told = by_date or numbered or _has_id(params) or params.get("q", "").strip()
+        dated = bool(_number(params, "year"))
+        told = by_date or numbered or dated or _has_id(params) or params.get("q", "").strip()
         return _UNKNOWN if told else _Subject()
     for number, most in ((season, MAX_SEASON), (episode, MAX_EPISODE)):
         if number is not None and not 0 <= number <= most:

@@ -110,6 +110,7 @@ def _searched(query: Query, sites: Collection[str]) -> Answered:
         answered.entries += [
             one for one in among_films.entries if (one.is_film, one.release.identity) not in there
         ]
+        answered.entries.sort(key=lambda one: one.standing)
     return answered
 
 

@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from torznab import views
 
@@ -7,4 +7,8 @@ urlpatterns = [
     path("api", views.Indexer.as_view(), name="api"),
     path("grab/<str:token>", views.grab, name="grab"),
     path("<str:site>/api", views.Indexer.as_view(), name="site-api"),
+    # Some clients end an address with a slash, whatever they were given.
+    path("api/", views.Indexer.as_view()),
+    path("<str:site>/api/", views.Indexer.as_view()),
+    re_path("", views.nowhere),
 ]

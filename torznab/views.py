@@ -1,11 +1,13 @@
 """`/torznab/api` for every site, `/torznab/<site>/api` for one, all in XML; `/torznab/grab/<token>` for what is grabbed."""
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
@@ -29,6 +31,10 @@ from torznab.errors import (
 )
 from torznab.query import Function
 
+logger = logging.getLogger(__name__)
+
+DATABASE_AGAIN_SECONDS = 30
+"""A database that is locked or restarting is soon there again; any other failure would cost the indexer more."""
 FUNCTIONS = {
     "search": Function.SEARCH,
     "tvsearch": Function.TV,
@@ -52,6 +58,8 @@ class Indexer(View):
             return error_response(error)
         except (BadRequest, SuspiciousOperation, MultiPartParserError):
             return error_response(BadValue("the request cannot be read"))
+        except OperationalError as error:
+            return error_response(_without_database(error))
 
     def http_method_not_allowed(
         self, request: HttpRequest, *args: Any, **kwargs: Any
@@ -93,6 +101,7 @@ def _answer(request: HttpRequest, params: Mapping[str, Any], site: str | None) -
     )
 
 
+@csrf_exempt
 @require_safe
 def grab(request: HttpRequest, token: str) -> HttpResponse:
     """What a client follows to grab a release: on to its magnet, or 404 in words when it is not there.
@@ -107,9 +116,34 @@ def grab(request: HttpRequest, token: str) -> HttpResponse:
         return _plain(error, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(error.retry_after)})
     except AniBridgeError as error:
         return _plain(error, HTTPStatus.NOT_FOUND)
+    except OperationalError as error:
+        # Asked for again by the clients themselves; 404 would say that the release is gone.
+        return _plain(_without_database(error), HTTPStatus.SERVICE_UNAVAILABLE)
     # Not Django's redirect: that one refuses magnets, and addresses above 2,048 characters.
     return HttpResponse(
-        status=HTTPStatus.FOUND, headers={"Location": magnet, "Cache-Control": "no-store"}
+        status=HTTPStatus.FOUND,
+        content_type="text/plain; charset=utf-8",
+        headers={"Location": magnet, "Cache-Control": "no-store"},
+    )
+
+
+@csrf_exempt
+def nowhere(request: HttpRequest) -> HttpResponse:
+    """Any other address below ours: clients show the words of an error, and cannot read a page."""
+    return error_response(
+        UnknownFunction(
+            "there is nothing here: the indexer is /torznab/api or /torznab/<site>/api"
+        ),
+        status=HTTPStatus.NOT_FOUND,
+    )
+
+
+def _without_database(error: OperationalError) -> Overloaded:
+    """What the client is told; the log has the rest."""
+    logger.error("the database does not answer", exc_info=error)
+    return Overloaded(
+        f"the database does not answer; try again in {DATABASE_AGAIN_SECONDS} seconds",
+        retry_after=DATABASE_AGAIN_SECONDS,
     )
 
 

@@ -6,7 +6,7 @@ import factory
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
-from catalogue.models import AvailabilityRecord, Site, Title, TitleMapping
+from catalogue.models import AvailabilityRecord, Film, Site, Title, TitleMapping
 from catalogue.sites.base import GERMAN_DUB, GERMAN_SUB
 
 CLOSED_PORT = "http://127.0.0.1:1"
@@ -36,6 +36,18 @@ class TitleFactory(DjangoModelFactory):
     site = factory.SubFactory(SiteFactory)
     name = factory.Sequence(lambda n: f"Invented Story {n}")
     slug = factory.LazyAttribute(lambda title: "-".join(title.name.casefold().split()))
+
+
+class FilmFactory(DjangoModelFactory):
+    """A film of a series, of which everything is known."""
+
+    class Meta:
+        model = Film
+
+    title = factory.SubFactory(TitleFactory)
+    number = factory.Sequence(lambda n: n + 1)
+    english_title = factory.Sequence(lambda n: f"Invented Story {n} the Movie")
+    year = 2016
 
 
 class TitleMappingFactory(DjangoModelFactory):

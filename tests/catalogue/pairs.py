@@ -100,6 +100,12 @@ MATCH: Final = (
     ("Fruits Basket 2019", "Fruits Basket"),
     ("Hunter x Hunter 2011", "Hunter x Hunter (2011)"),
     ("Hunter x Hunter 2011", "Hunter x Hunter"),
+    ("Hunter Hunter", "Hunter x Hunter"),
+    ("Agents of Shield Agents", "Agents of Shield: Agents"),
+    (
+        "Ghost in the Shell Stand Alone Complex",
+        "Ghost in the Shell: Ghost in the Shell Stand Alone Complex",
+    ),
     ("Shaman King 2021", "Shaman King (2021)"),
     ("Charmed 2018", "Charmed (2018)"),
     ("Ghosts 2021", "Ghosts (2021)"),
@@ -260,6 +266,10 @@ NO_MATCH: Final = (
     ("Battlestar Galactica 2003", "Battlestar Galactica (1978)"),
     ("Battlestar Galactica 1978", "Battlestar Galactica (2003)"),
     ("Hunter x Hunter 2011", "Hunter x Hunter (1999)"),
+    # a word that comes twice
+    ("Hunter x Hunter", "Hunter"),
+    ("Hunter", "Hunter x Hunter"),
+    ("Mary and Mary", "Mary"),
     ("Fruits Basket 2019", "Fruits Basket (2001)"),
     ("Shaman King 2021", "Shaman King (2001)"),
     ("Charmed 2018", "Charmed (1998)"),

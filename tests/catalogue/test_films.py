@@ -220,6 +220,7 @@ def test_a_series_id_is_no_films_and_tmdb_numbers_are_not_looked_up(
 ):
     learn(SLUG)
     Title.objects.filter(slug=SLUG).update(imdb_id="tt0000404")
+    skyhook.asked.clear()
     assert search.films(ids=Ids(imdb="tt0000404"), budget=PATIENT).entries == []
     assert search.films(ids=Ids(tmdb=404), budget=PATIENT).entries == []
     assert skyhook.asked == []

@@ -209,7 +209,7 @@ def test_the_parts_of_a_title_are_among_its_words(text: str):
 
 
 def test_an_endless_title_is_compared_by_its_beginning():
-    assert score("a tale " * 100_000, "Tale").f1 == 1.0
+    assert score("tale " + "a " * 100_000 + "end", "Tale").f1 == 1.0
     assert parse("9" * 100_000).numbers == {"9" * 400}
 
 

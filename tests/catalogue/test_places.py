@@ -1,5 +1,7 @@
 """The client's numbers and the site's: specials and absolute numbers, against real pages and a real metadata service."""
 
+from typing import Any
+
 import pytest
 
 from catalogue import search
@@ -228,6 +230,31 @@ def test_an_absolute_number_is_searched_like_any_episode(indexed: FaultySite, sk
     assert search.search(name, absolute=99, budget=PATIENT).entries == []
     assert AvailabilityRecord.objects.filter(season=2, episode=1, is_available=True).exists()
     assert Title.objects.filter(slug="kaeptn-gruenspan-die-moewen").exists()
+
+
+def test_the_seasons_that_come_before_a_number_are_read(indexed: FaultySite):
+    Title.objects.filter(slug="404-maedchen-nicht-gefunden").update(seasons=[0, 1, 2])
+    found = search.search("404 Maedchen nicht gefunden 05", budget=PATIENT)
+    assert places(found) == {(2, 1, 5)}
+    assert len(indexed.asked("staffel-1")) >= 1
+    assert places(search.search("404 Maedchen nicht gefunden 06", budget=PATIENT)) == {(2, 2, 6)}
+    assert indexed.asked("staffel-1") == []
+
+
+def test_a_season_page_that_is_broken_counts_nothing(indexed: FaultySite):
+    Title.objects.filter(slug="404-maedchen-nicht-gefunden").update(seasons=[0, 1, 2])
+    indexed.fail("/anime/stream/404-maedchen-nicht-gefunden/staffel-1")
+    found = search.search("404 Maedchen nicht gefunden 05", budget=PATIENT)
+    assert found.entries == []
+    assert "demo" in found.troubles
+
+
+def test_what_nobody_can_count_yet_is_learnt(indexed: FaultySite, sent: list[Any]):
+    asked = ("catalogue.learn_title", "demo", "big-buck-bunny")
+    assert search.search("Big Buck Bunny 01", budget=PATIENT).entries == []
+    assert asked in sent
+    Title.objects.filter(slug="big-buck-bunny").update(seasons=[0, 1])
+    assert places(search.search("Big Buck Bunny 01", budget=PATIENT)) == {(1, 1, 1)}
 
 
 @pytest.mark.parametrize("number", [0, -1, 10**9])

@@ -121,6 +121,9 @@ def test_what_is_asked_by_id_alone_is_not_answered_with_the_newest_releases(ask:
     assert read_feed(ask("t=tvsearch&tvdbid=81189&q=05&cat=5070")) == []
     assert read_feed(ask("t=tvsearch&season=1&ep=1")) == []
     assert read_feed(ask("t=search&q=%00")) == []
+    for function in ("movie", "search"):
+        assert read_feed(ask(f"t={function}&year=2010")) == []
+    assert len(read_feed(ask("t=search&year=0"))) == 2
 
 
 def test_ids_beside_a_title_change_nothing(ask: Ask):

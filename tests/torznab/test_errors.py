@@ -1,9 +1,12 @@
 """What the indexer says when it cannot answer: always XML, never a page, and the codes that clients act upon."""
 
 import logging
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.db import OperationalError
+from django.test import Client
 
 from anibridge.lib.errors import Misconfigured
 from catalogue.errors import SiteUnavailable
@@ -70,10 +73,64 @@ def test_a_failure_of_the_catalogue_is_a_failure_of_the_indexer(ask: Ask, monkey
     assert (error.code, error.description) == (900, str(failure))
 
 
+def test_a_database_that_does_not_answer_is_no_page(ask: Ask, client, monkeypatch):
+    make_show("Sintel")
+    (item, *_) = read_feed(ask("t=search"))
+
+    def locked(*args: object, **kwargs: object) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("torznab.services.search", locked)
+    monkeypatch.setattr("catalogue.verifying.verify", locked)
+    answer = ask("t=search&q=Sintel")
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert b'code="500"' in answer.content
+    assert b"locked" not in answer.content
+    grabbed = client.get(urlsplit(item.url).path)
+    assert grabbed.status_code == 503
+    assert grabbed.headers["Content-Type"].startswith("text/plain")
+
+
 def test_numbers_beyond_any_show_find_nothing(ask: Ask):
     make_show("Sintel")
     for numbers in ("season=999999999999999999&ep=1", "season=1&ep=999999999", "season=-1&ep=1"):
         assert read_feed(ask(f"t=tvsearch&q=Sintel&{numbers}")) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/torznab/",
+        "/torznab/aniworld",
+        "/torznab/api/x",
+        "/torznab//api",
+        "/torznab/grab/",
+        "/torznab/%00/x",
+    ],
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_an_address_that_is_nowhere_is_told_in_xml(path: str, method: str):
+    strict = Client(enforce_csrf_checks=True)
+    answer = getattr(strict, method)(path)
+    assert (answer.status_code, answer.headers["Content-Type"].split(";")[0]) == (
+        404,
+        "application/xml",
+    )
+    assert b'code="202"' in answer.content
+    assert b"/torznab/api" in answer.content
+
+
+@pytest.mark.parametrize("path", ["/torznab/api/", "/torznab/aniworld/api/"])
+def test_a_slash_at_the_end_of_the_address_does_no_harm(ask: Ask, path: str):
+    make_show("Sintel")
+    assert len(read_feed(ask("t=tvsearch&q=Sintel&season=1&ep=1", path=path))) == 2
+
+
+def test_a_name_that_is_no_host_name_is_told_so(client):
+    answer = client.get("/torznab/api?t=caps", headers={"host": "media_anibridge_1:8000"})
+    assert answer.status_code == 400
+    assert b"underscore" in answer.content
 
 
 def test_too_many_parameters_are_refused_in_xml(ask: Ask):

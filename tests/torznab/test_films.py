@@ -97,6 +97,15 @@ def test_who_searches_everywhere_meets_films_as_films(
     assert len({item.guid for item in found}) == len(found)
 
 
+def test_films_stand_among_episodes_by_their_sites_order(ask: Ask, fogworks: str):
+    make_show("Fogworks The Long Fog", site="demo")
+    found = read_feed(ask("t=search&q=Fogworks%20The%20Long%20Fog"))
+    order = [item.guid.split(":")[0] for item in found]
+    assert order == sorted(order)
+    assert set(order) == {"aniworld", "demo"}
+    assert any(2000 in item.categories for item in found)
+
+
 def test_who_searches_everywhere_for_a_season_means_no_film(ask: Ask, fogworks: str):
     found = read_feed(ask("t=search&q=Fogworks%20S01"))
     assert found

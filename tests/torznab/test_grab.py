@@ -62,9 +62,22 @@ def test_head_is_answered_as_get_is(ask: Ask, client: Client):
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
-def test_a_link_can_only_be_read(ask: Ask, client: Client, method: str):
+def test_a_link_can_only_be_read(ask: Ask, method: str):
     make_show("Sintel")
-    assert getattr(client, method)(urlsplit(one(ask).url).path).status_code == 405
+    # As over the network, where nobody switches the check for forged forms off.
+    strict = Client(enforce_csrf_checks=True)
+    assert getattr(strict, method)(urlsplit(one(ask).url).path).status_code == 405
+
+
+def test_a_link_is_answered_without_a_page(ask: Ask, grab: Grab, client: Client):
+    make_show("Sintel")
+    item = one(ask)
+    assert "html" not in grab(item).headers["Content-Type"]
+    beside = client.get(urlsplit(item.url).path + "/x", **ARR)
+    assert (beside.status_code, beside.headers["Content-Type"].split(";")[0]) == (
+        404,
+        "application/xml",
+    )
 
 
 def test_what_is_gone_is_404_in_words(ask: Ask, grab: Grab):
