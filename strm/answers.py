@@ -10,7 +10,14 @@ from anibridge.lib.outbound import OutboundError, TimedOut
 from catalogue.errors import NoStream, NotFound, RateLimited, UnknownSite, UnsafeSlug
 from catalogue.releases import Identity
 from strm import headers, kinds
-from strm.errors import BadLink, HostRefused, LinkExpired, NoLongerThere, TooManyStreams
+from strm.errors import (
+    BadLink,
+    HostRefused,
+    LinkExpired,
+    NoLongerThere,
+    StartAgain,
+    TooManyStreams,
+)
 from strm.headers import Headers
 from strm.opening import Opened
 
@@ -18,6 +25,7 @@ WIRE: Mapping[type[Exception], int] = {
     BadLink: 403,
     LinkExpired: 410,
     NoLongerThere: 410,
+    StartAgain: 410,
     TooManyStreams: 503,
     RateLimited: 503,
     NotFound: 404,

@@ -1,12 +1,14 @@
 """DASH manifests: every address becomes a link of ours.
 
 A template's `$RepresentationID$` and `$Bandwidth$` are filled in here, so a template that several representations share
-is given to each of them; what a player still fills in are numbers. All links are relative to the one BaseURL that is
-left, since a player would resolve them against whatever BaseURL it finds.
+is given to each of them; what a player still fills in are numbers. No BaseURL is left but those of representations
+without a template, since a player would resolve links against whatever BaseURL it finds, and ffmpeg forgets a relative
+one above another (measured with 5.1).
 
 Refused: document types (entities), remote elements (xlink), and parameters that a player would add to our links.
 Left out, with what a player does without them: content steering, patches (it loads the whole manifest instead), metrics,
-clocks over HTTP (our own time is written in instead).
+events that make a player ask an address, other manifests to go on with, clocks over HTTP (our own time is written in
+instead).
 """
 
 import re
@@ -33,7 +35,10 @@ _NOTHING = "urn:mpeg:dash:resolve-to-zero:2013"
 _TEMPLATE_URLS = ("media", "initialization", "index", "bitstreamSwitching")
 _LEFT_OUT = frozenset({"ContentSteering", "PatchLocation", "Metrics", "ImportedMPD"})
 _PARAMETERS = re.compile(r"urn:mpeg:dash:urlparam:", re.I)
+_ELSEWHERE = re.compile(r"urn:mpeg:dash:(?:event:callback|chaining|fallback|mpd-chaining)\b", re.I)
+"""What names an address that a player asks, or goes on to, by itself."""
 _CLOCK = re.compile(r"urn:mpeg:dash:utc:(?:http|ntp|sntp)", re.I)
+_CLEAR_KEYS = ("e2719d58-a985-b3c9-781a-b030af78d30e", "1077efec-c0b2-4d02-ace3-3c1e52e2fb4b")
 _PLACEHOLDER = re.compile(r"\$([A-Za-z]*)(%0\d{1,2}d)?\$")
 _SOURCES = ("{*}SegmentURL", "{*}Initialization", "{*}RepresentationIndex", "{*}BitstreamSwitching")
 _FREE = frozenset({"Number", "Time", "SubNumber"})
@@ -52,7 +57,7 @@ def rewrite(text: str, base: str, link: Link, *, prefix: str) -> str:
     """
     root = _parsed(text)
     _clear(root)
-    _Rewriter(link).manifest(root, base, prefix)
+    _Rewriter(link, prefix).manifest(root, base)
     written: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
     return written.decode("utf-8")
 
@@ -60,6 +65,12 @@ def rewrite(text: str, base: str, link: Link, *, prefix: str) -> str:
 def is_live(text: str) -> bool:
     """Whether the manifest may say something else later."""
     return _parsed(text).get("type", "static") == "dynamic"
+
+
+def is_protected(text: str) -> bool:
+    """Whether its keys are to be had from a DRM system only."""
+    schemes = [one.get("schemeIdUri", "").lower() for one in _parsed(text).iter("{*}ContentProtection")]  # fmt: skip
+    return bool(schemes) and not any(one.endswith(_CLEAR_KEYS) for one in schemes)
 
 
 def shape(text: str) -> int:
@@ -123,27 +134,28 @@ def _clear(root: Any) -> None:
         scheme = one.get("schemeIdUri", "")
         if href is not None and href != _NOTHING:
             raise BadManifest("the manifest refers to remote elements (xlink)")
-        if _PARAMETERS.match(scheme):
+        if _PARAMETERS.match(scheme.strip()):
             raise BadManifest("the manifest wants parameters added to its addresses")
-        if href is not None or _name(one) in _LEFT_OUT:
+        if href is not None or _name(one) in _LEFT_OUT or _ELSEWHERE.match(scheme.strip()):
             parent = one.getparent()
             if parent is not None:
                 parent.remove(one)
-        elif _name(one) == "UTCTiming" and _CLOCK.match(scheme):
+        elif _name(one) == "UTCTiming" and _CLOCK.match(scheme.strip()):
             one.set("schemeIdUri", "urn:mpeg:dash:utc:direct:2014")
             one.set("value", datetime.now(tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))  # fmt: skip
 
 
 class _Rewriter:
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, prefix: str) -> None:
         self._make = link
+        self._prefix = prefix
         self._entries = 0
         self._done: set[Any] = set()
 
-    def manifest(self, root: Any, base: str, prefix: str) -> None:
+    def manifest(self, root: Any, base: str) -> None:
         """Everything in the manifest, in an order that is the same for the same manifest."""
         for one in _children(root, "Location"):
-            one.text = prefix + self._link(_joined(base, one.text), Kind.MANIFEST)
+            one.text = self._prefix + self._link(_joined(base, one.text), Kind.MANIFEST)
         bases = {one: _base_of(base, one) for one in root.iter() if _name(one) in _LEVELS}
         for one in list(root.iter("{*}Representation")):
             self._representation(one, bases[one])
@@ -160,9 +172,6 @@ class _Rewriter:
         for one in list(root.iter("{*}BaseURL")):
             if one not in self._done:
                 one.getparent().remove(one)
-        _insert(root, "BaseURL", before=("Period", "Location", "PatchLocation")).text = (
-            prefix or "./"
-        )
 
     def _representation(self, element: Any, base: str) -> None:
         """Gives a representation the addresses that it inherits, as links."""
@@ -178,7 +187,7 @@ class _Rewriter:
                 element.append(deepcopy(lists[-1]))
             parts = ("SubRepresentation", "SegmentBase", "SegmentList")
             own = _insert(element, "BaseURL", before=parts)
-            own.text = self._link(base, Kind.MEDIA)
+            own.text = self._prefix + self._link(base, Kind.MEDIA)
             self._done.add(own)
         for one in list(element.iter(*_SOURCES)):
             self._sources(one, base)
@@ -193,15 +202,17 @@ class _Rewriter:
                     target.set(name, value)
         for name in _TEMPLATE_URLS:
             if value := target.get(name):
-                target.set(name, self._template(value, element, base))
+                target.set(name, self._prefix + self._template(value, element, base))
 
     def _sources(self, element: Any, base: str) -> None:
         if element in self._done:
             return
         self._done.add(element)
+        # Elsewhere it stands below the BaseURL of a representation, which leads to where all links are.
+        prefix = self._prefix if _name(element.getparent()) == "SegmentTemplate" else ""
         for name in ("media", "index", "sourceURL"):
             if value := element.get(name):
-                element.set(name, self._link(_joined(base, value), Kind.MEDIA))
+                element.set(name, prefix + self._link(_joined(base, value), Kind.MEDIA))
 
     def _template(self, value: str, element: Any, base: str) -> str:
         """The link of a template, the representation's own values filled in."""

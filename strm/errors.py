@@ -38,6 +38,10 @@ class NotAVideo(AniBridgeError):
     retryable = True
 
 
+class Protected(AniBridgeError):
+    """The video is protected by DRM, which is reported and not bypassed."""
+
+
 class BadManifest(AniBridgeError):
     """A playlist that cannot be passed on: too large, malformed, or with something in it that is not followed."""
 
@@ -48,3 +52,7 @@ class Broken(AniBridgeError):
 
 class NoLongerThere(AniBridgeError):
     """A live stream has gone on: what the link named is not in it any more."""
+
+
+class StartAgain(AniBridgeError):
+    """The host has gone in the middle, and the next one has the film cut differently: only a new start plays it."""

@@ -5,7 +5,10 @@ import asyncio
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Final
+
+from django.db import DatabaseError
 
 from anibridge.lib import http
 from anibridge.lib.errors import AniBridgeError, Cancelled
@@ -17,6 +20,8 @@ from strm.resolving import Resolved
 from strm.threads import LOOKING, in_database, in_thread, with_connection
 
 REMEMBERED: Final = 2_000
+TRUSTED_SECONDS: Final = 5.0
+"""For how long nobody asks whether another process has found the stream elsewhere."""
 WAITING: Final = 64
 """Looks that may wait for a thread; more than that is more than anybody plays."""
 
@@ -34,6 +39,8 @@ class Flights:
 
     def __init__(self) -> None:
         self._memory: OrderedDict[str, Resolved] = OrderedDict()
+        self._versions: OrderedDict[tuple[str, int], Resolved] = OrderedDict()
+        self._read_at: dict[str, float] = {}
         self._flights: dict[tuple[str, str], _Flight] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -42,7 +49,7 @@ class Flights:
     ) -> Resolved:
         """As `resolving.resolve`. Raises TooManyStreams when too many others are waiting."""
         key = mapping_key(identity, provider)
-        held = self._memory.get(key)
+        held = await self._latest(key, identity, provider)
         if held is not None and held.is_good(newer_than, without):
             self._memory.move_to_end(key)
             return held
@@ -51,10 +58,12 @@ class Flights:
             flight = self._start(key, identity, provider, newer_than, without)
         return self._remember(key, await self._join(flight))
 
-    async def known(self, identity: Identity, provider: str = "") -> Resolved | None:
-        """What is remembered of an identity, however old."""
+    async def known(
+        self, identity: Identity, provider: str = "", *, version: int = 0
+    ) -> Resolved | None:
+        """What is remembered of an identity, however old: of this version, if that one is remembered too."""
         key = mapping_key(identity, provider)
-        held = self._memory.get(key)
+        held = self._versions.get((key, version)) or self._memory.get(key)
         if held is None:
             held = await in_database(resolving.known, identity, provider=provider)
             if held is not None:
@@ -88,6 +97,18 @@ class Flights:
         }
         if left:
             await asyncio.wait(left)
+
+    async def _latest(self, key: str, identity: Identity, provider: str) -> Resolved | None:
+        """What is remembered, and now and then what all processes know: one of them may have left a host."""
+        held = self._memory.get(key)
+        if held is None or self._read_at.get(key, 0.0) > monotonic() - TRUSTED_SECONDS:
+            return held
+        self._read_at[key] = monotonic()
+        try:
+            latest = await in_database(resolving.known, identity, provider=provider)
+        except DatabaseError:
+            return held
+        return held if latest is None else self._remember(key, latest)
 
     def _start(
         self, key: str, identity: Identity, provider: str, newer_than: int, without: str
@@ -138,6 +159,11 @@ class Flights:
         if held is None or held.version <= found.version:
             self._memory[key] = found
             self._memory.move_to_end(key)
+            self._read_at[key] = monotonic()
             while len(self._memory) > REMEMBERED:
-                self._memory.popitem(last=False)
+                self._read_at.pop(self._memory.popitem(last=False)[0], None)
+        self._versions[key, found.version] = found
+        self._versions.move_to_end((key, found.version))
+        while len(self._versions) > 2 * REMEMBERED:
+            self._versions.popitem(last=False)
         return found

@@ -59,7 +59,7 @@ def from_client(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
         if name == "range" and len(value) <= 400 and value.count(",") < MAX_RANGES:
-            if _RANGE.fullmatch(value):
+            if _RANGE.fullmatch(value) and all(map(_is_span, value[6:].split(","))):
                 passed["Range"] = value
         elif name == "if-range" and (_TAG.fullmatch(value) or _DATE.fullmatch(value)):
             passed["If-Range"] = value
@@ -68,6 +68,12 @@ def from_client(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         elif name == "if-modified-since" and _DATE.fullmatch(value):
             passed["If-Modified-Since"] = value
     return passed
+
+
+def _is_span(text: str) -> bool:
+    """Whether it names bytes at all: a host that refuses one that does not would be taken for one in trouble."""
+    first, _, last = text.strip().partition("-")
+    return bool(first or last) and not (first and last and int(first) > int(last))
 
 
 def _tags(value: str) -> bool:

@@ -1,14 +1,14 @@
 """HLS playlists, line by line: every address becomes a link of ours, everything else stays as it came.
 
 Written out by hand, since the parsing libraries make a playlist anew and lose what they do not know: tags, comments,
-variables, the order of tags (measured with m3u8 6.0). RFC 8216bis names the tags that hold addresses; an attribute of
-any other tag whose name ends in URI is taken for one as well. What is no http(s) address is refused, except where
+variables, the order of tags (measured with m3u8 6.0). RFC 8216bis names the tags that hold addresses; any other
+attribute whose name ends in URI is taken for one as well, but for those of date ranges. What is no http(s) address is refused, except where
 a player would not fetch it: `data:`, and the `skd:` and `urn:` of keys.
 """
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -42,8 +42,13 @@ _ATTRIBUTES: dict[str, dict[str, Kind]] = {
 _BARE = re.compile(r"(EXT-X-[A-Z-]*PREFETCH):(.*)")
 """Tags of low-latency dialects whose whole value is an address."""
 _NEXT = re.compile(r",[ \t]*[A-Z0-9][A-Z0-9-]*=")
-_NAME = re.compile(r"[ \t,]*([A-Za-z0-9][A-Za-z0-9-]*)[ \t]*=[ \t]*")
+_NAME = re.compile(r"(?<![A-Za-z0-9-])([A-Za-z0-9-]+)[ \t]*=[ \t]*")
+_TAG = re.compile(r"#(EXT[A-Za-z0-9-]*)(:?)(.*)", re.S)
+_LEFT_OVER = re.compile(r"URI[ \t]*=[ \t]*\"?[^\" \t,]")
+"""An address that a player may see in a tag where we see none: some look for `URI="` anywhere."""
 _REFERENCE = re.compile(r"\{\$([A-Za-z0-9_-]{1,100})\}")
+_LONE_CR = re.compile(r"\r(?!\n)")
+_OTHER_ENDS = re.compile("[\u2028\u2029]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _INLINE = {
     Kind.KEY: ("data", "skd", "urn"),
@@ -67,9 +72,12 @@ class Attribute:
 
 
 def attributes(text: str) -> Iterator[Attribute]:
-    """The attributes of a tag. A value without quotation marks ends before the next `,NAME=`, not at a comma."""
+    """The attributes of a tag. A value without quotation marks ends before the next `,NAME=`, not at a comma.
+
+    What is no attribute is skipped, as players do.
+    """
     place = 0
-    while match := _NAME.match(text, place):
+    while match := _NAME.search(text, place):
         start = match.end()
         if text[start : start + 1] == '"':
             close = text.find('"', start + 1)
@@ -128,6 +136,17 @@ class Entry:
     spot: Spot | None
 
 
+def in_lines(text: str) -> str:
+    """The text with no other ends of lines than LF and CRLF: what players take for one must not hide addresses from us.
+
+    ffmpeg ends a line at each CR and at NUL, browsers do at U+2028 and U+2029. Raises BadManifest for NUL.
+    """
+    if "\0" in text:
+        raise BadManifest("the playlist holds NUL characters")
+    text = _OTHER_ENDS.sub(" ", text)
+    return _LONE_CR.sub("\n", text) if "\r" in text else text
+
+
 def is_playlist(text: str) -> bool:
     """Whether this is an HLS playlist at all."""
     return text.removeprefix("\ufeff").lstrip(" \t\r\n").startswith("#EXTM3U")
@@ -142,6 +161,21 @@ def is_live(text: str) -> bool:
     """Whether this playlist may say something else tomorrow."""
     ended = re.search(r"^[ \t]*#EXT-X-(?:ENDLIST|PLAYLIST-TYPE:[ \t]*VOD)", text, re.M)
     return ended is None and not is_master(text)
+
+
+def is_protected(text: str) -> bool:
+    """Whether its keys are to be had from a DRM system only."""
+    if "#EXT-X-FAXS-CM" in text:
+        return True
+    closed = False
+    for match in re.finditer(r"^[ \t]*#EXT-X-(?:SESSION-)?KEY:(.*)$", text, re.M):
+        said = {one.name: one.value for one in attributes(match[1].strip())}
+        if said.get("METHOD", "NONE") == "NONE":
+            continue
+        if said.get("KEYFORMAT", "identity") == "identity" and not said.get("URI", "").startswith("skd:"):  # fmt: skip
+            return False
+        closed = True
+    return closed
 
 
 def shape(text: str) -> int:
@@ -260,7 +294,10 @@ class _Rewriter:
         return line.replace(text, self._linked(text, kind), 1)
 
     def _tag(self, line: str, text: str) -> str:
-        name, _, rest = text[1:].partition(":")
+        parts = _TAG.fullmatch(text)
+        if parts is None:
+            return line
+        name, colon, rest = parts.groups()
         self.counter.tag(name, rest)
         if name == "EXT-X-STREAM-INF":
             self.expect_playlist = True
@@ -272,18 +309,22 @@ class _Rewriter:
             return line.replace(text, self._definition(text, rest), 1)
         known = _ATTRIBUTES.get(name, {})
         pieces, done = [], 0
+        # Date ranges hold whatever their authors like, and players open only what is named here.
+        strictly = name != "EXT-X-DATERANGE"
         for one in attributes(rest):
-            if name in _ATTRIBUTES:
-                kind = known.get(one.name)
-            else:
-                kind = Kind.MEDIA if one.name.upper().endswith("URI") else None
+            kind = known.get(one.name)
+            if kind is None and strictly and one.name.upper().endswith("URI"):
+                kind = Kind.MEDIA
             if kind is None or not one.value:
                 continue
             pieces += [rest[done : one.start], f'"{self._linked(one.value, kind)}"']
             done = one.end
-        if not pieces:
+        pieces.append(rest[done:])
+        if strictly:
+            _check(pieces[::2])
+        if len(pieces) == 1:
             return line
-        return line.replace(text, f"#{name}:{''.join(pieces)}{rest[done:]}", 1)
+        return line.replace(text, f"#{name}{colon}{''.join(pieces)}", 1)
 
     def _definition(self, text: str, rest: str) -> str:
         """The address of the playlist is another one now, so its parameters are written out."""
@@ -312,6 +353,12 @@ class _Rewriter:
         raise BadManifest("the playlist names an address that is neither http nor https")
 
 
+def _check(pieces: Iterable[str]) -> None:
+    """Pieces of a tag that stay as they are. Raises BadManifest where a player may find an address in one."""
+    if any(map(_LEFT_OVER.search, pieces)):
+        raise BadManifest("the attributes of a tag in the playlist are malformed")
+
+
 def rewrite(text: str, base: str, link: Link, *, imported: Mapping[str, str] | None = None) -> str:
     """The playlist from `base` with every address replaced by what `link` makes of it. Raises BadManifest."""
     return _rewritten(text, base, link, imported)
@@ -327,6 +374,38 @@ def entries(text: str, base: str, *, imported: Mapping[str, str] | None = None) 
         return "x"
 
     _rewritten(text, base, note, imported, counter)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One of the streams that a playlist of playlists offers; `ordinal` is the place of its address among all."""
+
+    ordinal: int
+    bandwidth: int
+    has_own_sound: bool
+    """Whether its sound comes from a playlist beside it."""
+
+
+def variants(text: str, base: str) -> list[Variant]:
+    """The streams of a playlist of playlists, in its order. Raises BadManifest."""
+    count = 0
+
+    def number(url: str, kind: Kind, shared: Variables) -> str:
+        nonlocal count
+        count += 1
+        return str(count - 1)
+
+    found: list[Variant] = []
+    said: dict[str, str] | None = None
+    for line in rewrite(text, base, number).split("\n"):
+        plain = line.strip()
+        if plain.startswith("#EXT-X-STREAM-INF:"):
+            said = {one.name: one.value for one in attributes(plain.partition(":")[2])}
+        elif plain and not plain.startswith("#") and said is not None:
+            bandwidth = _integer(said.get("BANDWIDTH", ""))
+            found.append(Variant(int(plain), bandwidth, "AUDIO" in said))
+            said = None
     return found
 
 

@@ -33,6 +33,7 @@ _EXTENSIONS = {
     ".ogg": "application/ogg", ".flac": "audio/flac", ".wav": "audio/wav",
 }  # fmt: skip
 _PAGE = re.compile(rb"\s*(?:<!--.{0,500}?-->\s*)?<(?:!doctype\s+html|html|head|body|script)\b", re.I | re.S)  # fmt: skip
+_MANIFEST = re.compile(rb"<(?:[A-Za-z0-9_]+:)?MPD[\s/>]")
 _DECLARED = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,80}")
 _MULTIPART = re.compile(r"multipart/byteranges\s*;\s*boundary=\"?[A-Za-z0-9'()+_,./:=? -]{1,70}\"?", re.I)  # fmt: skip
 _BOM = b"\xef\xbb\xbf"
@@ -57,8 +58,8 @@ def sniffed(start: bytes) -> str:
         return HLS
     if text.startswith(b"WEBVTT"):
         return "text/vtt"
-    if text.startswith((b"<?xml", b"<MPD")):
-        return DASH if b"<MPD" in text[:2000] else ""
+    if text.startswith(b"<"):
+        return DASH if _MANIFEST.search(text) and not is_page(text) else ""
     for magic, kind in (
         (b"FLV\x01", "video/x-flv"), (b"OggS", "application/ogg"), (b"fLaC", "audio/flac"),
         (b"\x00\x00\x01\xba", "video/mpeg"), (b"ID3", "audio/mpeg"), (b"\x0b\x77", "audio/ac3"),

@@ -34,13 +34,15 @@ _GZIP = b"\x1f\x8b"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A playlist or manifest as its host wrote it; `url` is what its addresses are relative to."""
+    """A playlist or manifest as its host wrote it; `url` is what its addresses are relative to. One that `is_protected` can
+    only be played with a DRM system's leave."""
 
     url: str
     text: str
     kind: StreamKind
     live: bool
     shape: int
+    is_protected: bool = False
 
     @property
     def content_type(self) -> str:
@@ -93,14 +95,16 @@ async def read(answer: Answer) -> Document:
 
 def document(url: str, body: bytes) -> Document:
     """A playlist or manifest by its content. Raises BadManifest."""
-    text = _decoded(body)
+    text = hls.in_lines(_decoded(body))
     if text.count("\n") > MAX_LINES:
         raise BadManifest(f"it has more than {MAX_LINES} lines")
     if hls.is_playlist(text):
         live = hls.is_live(text)
-        return Document(url, text, StreamKind.HLS, live, 0 if live else hls.shape(text))
+        shape = 0 if live else hls.shape(text)
+        return Document(url, text, StreamKind.HLS, live, shape, hls.is_protected(text))
     if dash.is_manifest(text):
-        return Document(url, text, StreamKind.DASH, dash.is_live(text), dash.shape(text))
+        live, shape = dash.is_live(text), dash.shape(text)
+        return Document(url, text, StreamKind.DASH, live, shape, dash.is_protected(text))
     raise BadManifest("it is neither an HLS playlist nor a DASH manifest")
 
 

@@ -8,7 +8,7 @@ and what has no number are found by their paths, the query left aside.
 import asyncio
 import posixpath
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -31,10 +31,12 @@ Fetch = Callable[[str, Resolved, Turn], Awaitable[Document]]
 @dataclass
 class Search:
     """One search under a newer link. Playlists that were read before `since` are read again; `leaned` says whether one
-    from memory was believed, so that it may be what is wrong."""
+    from memory was believed, so that it may be what is wrong. `elsewhere`: the newer link leads to another host, where a
+    name says nothing."""
 
     newer: Resolved
     turn: Turn
+    elsewhere: bool = False
     since: float = field(default_factory=lambda: monotonic() - REMEMBERED_SECONDS)
     leaned: bool = False
 
@@ -69,9 +71,44 @@ class Finder:
             return found[child.ordinal].url
         # A list of variants may be another one for a number that changed in it.
         same = [one.url for one in found if one.kind is Kind.PLAYLIST]
-        if child.kind is Kind.PLAYLIST and (url := _alike(child.url, same)):
+        named = child.kind is Kind.PLAYLIST and not search.elsewhere
+        if named and (url := _alike(child.url, same)):
             return url
         raise Broken("the host has another film there now")
+
+    async def counterpart(self, child: Child, before: str, search: Search) -> Child | None:
+        """What another host has in the place of a film's variant: its own one of about the same bandwidth. None where
+        that cannot be told: `before` is where the root was, whose playlist may be forgotten by now.
+
+        The child that is returned is not for a link, only for what stands in its playlist."""
+        held = self.documents.get(before, since=0.0)
+        if held is None or child.kind is not Kind.PLAYLIST or child.parent != links.ROOT:
+            return None
+        old, new = held.document, await self.read(search.newer.url, search)
+        if old.kind is not StreamKind.HLS or new.kind is not StreamKind.HLS or new.live:
+            return None
+        offered = hls.variants(old.text, old.url)
+        own = next((one for one in offered if one.ordinal == child.ordinal), None)
+        if own is None:
+            return None
+        there = replace(child, url=search.newer.url, generation=search.newer.version, variables=())
+        if not hls.is_master(new.text):
+            # Its root lists the segments: these are the root's own children.
+            return None if own.has_own_sound else replace(there, ordinal=links.ROOT)
+        alike = [
+            one for one in hls.variants(new.text, new.url) if one.has_own_sound == own.has_own_sound
+        ]
+        if not alike:
+            return None
+        nearest = min(alike, key=lambda one: abs(one.bandwidth - own.bandwidth))
+        every = await self.documents.targets(search.newer.url, new, {})
+        return replace(
+            there,
+            url=every[nearest.ordinal].url,
+            ordinal=nearest.ordinal,
+            shape=new.shape,
+            variables=tuple(hls.defined(new.text, new.url, {}).items()),
+        )
 
     async def read(self, url: str, search: Search) -> Document:
         """A playlist of this stream, remembered or fetched; fetched once, however many want it at the same time."""

@@ -6,7 +6,7 @@ from typing import Final
 from anibridge.lib import http, media
 from anibridge.lib.ranged import RangedFile
 from strm import hls, manifests
-from strm.errors import BadManifest, HostRefused, NotAVideo
+from strm.errors import BadManifest, HostRefused, NotAVideo, Protected
 from strm.kinds import is_page
 from strm.links import Kind
 from strm.manifests import Document
@@ -26,13 +26,15 @@ DEPTH: Final = 3
 def verify(found: Found, sent: Mapping[str, str]) -> None:
     """Returns when there is a video behind `found`; `sent` are the headers that go with every request.
 
-    Raises AniBridgeError with the reason: a dead link, a page in its stead, a playlist without a segment.
+    Raises AniBridgeError with the reason: a dead link, a page in its stead, a playlist without a segment, DRM.
     """
     if found.kind is StreamKind.FILE:
         _file(found.url, sent)
         return
     document = _document(found.url, sent)
     for _ in range(DEPTH):
+        if document.is_protected:
+            raise Protected("the video is protected by DRM")
         if document.kind is StreamKind.DASH:
             return
         url, kind = first(document)

@@ -121,6 +121,7 @@ class Request:
     begun: answers.Head | None = None
     server: tuple[str, int] | None = None
     """Where it came in."""
+    version: str = "1.1"
 
     @property
     def head(self) -> bool:
@@ -165,6 +166,7 @@ async def _serve(
         address=(scope.get("client") or ("",))[0],
         send=send,
         server=tuple(scope["server"]) if scope.get("server") else None,
+        version=scope.get("http_version", "1.1"),
     )
     if request.method == "OPTIONS":
         await request.whole(answers.Head(204, headers.PREFLIGHT), b"")
@@ -276,6 +278,8 @@ async def _proxy(request: Request) -> None:
     with Turn(slots()) as turn:
         turn.begin()
         held = one.opener.documents.get(applied(child.url))
+        if held is not None and await one.opener.has_left(playback, held.generation):
+            held = None
         if held is not None and child.kind in (Kind.PLAYLIST, Kind.MANIFEST):
             await _playlist(one, request, held.document, held.generation, child)
             return
@@ -343,7 +347,9 @@ async def _deliver(
             lambda count: one.playbacks.sent(playback, count),
             one.pulse,
         )
-        await request.send({"type": "http.response.body", "body": b""})
+        if head.complete or request.version != "1.0":
+            await request.send({"type": "http.response.body", "body": b""})
+        # Else only the end of the connection says where the body ends: the server hangs up on what is not finished.
     finally:
         answer.close()
 
@@ -352,6 +358,7 @@ async def _document(one: Engine, request: Request, opened: Opened, child: Child 
     opened.answer.close()
     if opened.document is None:
         raise BadManifest("there is no playlist any more")
+    child = opened.instead or child
     if child is not None:
         one.opener.documents.keep(child.url, opened.document, opened.generation)
     await _playlist(one, request, opened.document, opened.generation, child)
@@ -373,6 +380,9 @@ async def _playlist(
     except BadManifest as error:
         raise BadManifest(f"the playlist cannot be passed on: {error}") from error
     playback.kind = str(source.kind)
+    if source.is_protected and not playback.last_error:
+        # It goes through as it is; what most players will make of it should be no riddle.
+        one.playbacks.failed(playback, "the video is protected by DRM")
     name = "playlist.mpd" if source.content_type == kinds.DASH else "playlist.m3u8"
     await request.whole(
         answers.small(source.content_type, body, cors=request.cors, name=name), body

@@ -189,6 +189,10 @@ def headers_for(url: str, sent: Mapping[str, str], *, meant_for: str) -> dict[st
     return {name: value for name, value in sent.items() if not _PRIVATE.search(name)}
 
 
+class HangUp(OutboundError):
+    """The host took the question and broke off."""
+
+
 def _joined(url: URL, place: str) -> URL:
     try:
         return address(
@@ -304,4 +308,4 @@ def _typed(error: BaseException, host: str) -> OutboundError:
         return InvalidUrl("that is not a valid address")
     if isinstance(error, aiohttp.ClientConnectorError):
         return OutboundError(f"{host} cannot be reached")
-    return OutboundError(f"{host} broke the connection off")
+    return HangUp(f"{host} broke the connection off")

@@ -10,6 +10,8 @@ from strm.library.listing import Listing
 
 MAX_COVER: Final = 5 * 2**20
 COVER_SECONDS: Final = 20.0
+_LANGUAGES: Final = frozenset({"ger", "gersub", "gerdub", "eng", "engsub", "engdub", "omu"})
+"""What sites list among the genres, and is none."""
 
 
 class NoPicture(AniBridgeError):
@@ -24,7 +26,8 @@ def nfo(listing: Listing) -> tuple[str, bytes]:
     _add(root, "year", str(listing.year or ""))
     _add(root, "plot", listing.description[:5000])
     for genre in listing.genres[:50]:
-        _add(root, "genre", genre)
+        if genre.strip().casefold() not in _LANGUAGES:
+            _add(root, "genre", genre)
     if listing.imdb_id:
         _add(root, "uniqueid", listing.imdb_id).attrib.update(type="imdb", default="true")
         _add(root, "imdbid" if kind == "movie" else "imdb_id", listing.imdb_id)

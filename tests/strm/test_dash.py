@@ -8,6 +8,9 @@ from lxml import etree
 from strm import dash
 from strm.errors import BadManifest
 from strm.links import Kind
+from tests.strm.conftest import Source, stream
+from tests.strm.host import Host
+from tests.strm.player import Player
 
 BASE = "https://host.example/a/manifest.mpd?k=v"
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static">'
@@ -37,7 +40,7 @@ def test_a_representation_that_is_one_file():
     text = one(
         "<BaseURL>v.mp4</BaseURL><SegmentBase indexRange='1-2'><Initialization range='0-1'/></SegmentBase>"
     )
-    assert values(text, "BaseURL") == ["proxy/", "<MEDIA https://host.example/a/v.mp4>"]
+    assert values(text, "BaseURL") == ["proxy/<MEDIA https://host.example/a/v.mp4>"]
     assert values(text, "indexRange") == ["1-2"]
     assert values(text, "range") == ["0-1"]
 
@@ -47,9 +50,9 @@ def test_base_addresses_add_up_and_the_first_counts():
         "<BaseURL>v1/</BaseURL><SegmentTemplate media='$Number$.m4s' initialization='i.mp4'/>",
         before="<BaseURL>https://cdn.example/x/</BaseURL><BaseURL>https://other.example/</BaseURL>",
     )
-    assert values(text, "BaseURL") == ["proxy/"]
-    assert values(text, "media") == ["<TEMPLATE https://cdn.example/x/v1/$Number$.m4s>"]
-    assert values(text, "initialization") == ["<MEDIA https://cdn.example/x/v1/i.mp4>"]
+    assert "BaseURL" not in text
+    assert values(text, "media") == ["proxy/<TEMPLATE https://cdn.example/x/v1/$Number$.m4s>"]
+    assert values(text, "initialization") == ["proxy/<MEDIA https://cdn.example/x/v1/i.mp4>"]
 
 
 def test_a_shared_template_is_given_to_each_with_its_own_values():
@@ -62,12 +65,12 @@ def test_a_shared_template_is_given_to_each_with_its_own_values():
         "<Representation id='hi' bandwidth='200'><SegmentTemplate startNumber='7'/></Representation></AdaptationSet></Period>"
     )
     assert values(text, "media") == [
-        "<TEMPLATE https://host.example/a/lo$$/000100-$Number%03d$.m4s>",
-        "<TEMPLATE https://host.example/a/hi/000200-$Number%03d$.m4s>",
+        "proxy/<TEMPLATE https://host.example/a/lo$$/000100-$Number%03d$.m4s>",
+        "proxy/<TEMPLATE https://host.example/a/hi/000200-$Number%03d$.m4s>",
     ]
     assert values(text, "initialization") == [
-        "<MEDIA https://host.example/a/lo$.mp4>",
-        "<MEDIA https://host.example/a/hi.mp4>",
+        "proxy/<MEDIA https://host.example/a/lo$.mp4>",
+        "proxy/<MEDIA https://host.example/a/hi.mp4>",
     ]
     assert values(text, "startNumber") == ["5", "5", "7"]
     assert len(re.findall("<S ", text)) == 1
@@ -82,8 +85,47 @@ def test_a_list_of_segments():
     assert values(text, "media") == ["<MEDIA https://host.example/a/v/1.m4s>"]
     assert values(text, "index") == ["<MEDIA https://host.example/a/v/1.idx>"]
     assert values(text, "sourceURL") == ["<MEDIA https://host.example/a/v/i.mp4>"]
-    assert values(text, "BaseURL") == ["proxy/", "<MEDIA https://host.example/a/v/>"]
+    assert values(text, "BaseURL") == ["proxy/<MEDIA https://host.example/a/v/>"]
     assert values(text, "mediaRange") == ["5-9"]
+
+
+@pytest.mark.parametrize(
+    "before", ["", "<?xml version='1.0'?>\n", "<!-- x -->", f"<!--{'x' * 5000}-->", "\ufeff \n"]
+)
+def test_a_manifest_is_known_whatever_stands_before_it_and_whatever_it_is_called(
+    player: Player, host: Host, source: Source, before: str
+):
+    """ffmpeg looks for its root element anywhere."""
+    inner = "<Period><AdaptationSet><Representation id='a'><BaseURL>https://spy.example/a.mp4</BaseURL></Representation></AdaptationSet></Period>"  # fmt: skip
+    text = f"{before}<MPD xmlns='urn:mpeg:dash:schema:mpd:2011' type='static'>{inner}</MPD>"
+    link = source.offer("film", stream(host.body("/film.mp4", text.encode(), "text/plain")))
+    reply = player.get(link)
+    assert reply.headers["content-type"] == "application/dash+xml"
+    assert "spy.example" not in reply.text
+
+
+def test_every_link_leads_to_where_all_links_are():
+    """As a player finds it: relative to the base address that is the nearest above, or to the manifest's own."""
+    text = rewritten(
+        "<BaseURL>x/</BaseURL><Period><BaseURL>y/</BaseURL>"
+        "<AdaptationSet><SegmentTemplate><Initialization sourceURL='i.mp4'/></SegmentTemplate>"
+        "<Representation id='t' bandwidth='1'><SegmentTemplate media='$Number$' duration='1'/></Representation></AdaptationSet>"
+        "<AdaptationSet><SegmentBase><Initialization sourceURL='j.mp4'/></SegmentBase>"
+        "<Representation id='f'><BaseURL>f.mp4</BaseURL></Representation></AdaptationSet>"
+        "<AdaptationSet><Representation id='l'><SegmentList><SegmentURL media='1.m4s'/></SegmentList></Representation>"
+        "</AdaptationSet></Period>"
+    )
+    root = etree.fromstring(text.encode())
+    for element in root.iter():
+        holder = next(
+            (up for up in element.iterancestors() if up.find("{*}BaseURL") is not None), None
+        )
+        # What an adaptation set says of its base is read by the representation that inherits it.
+        inherited = etree.QName(element.getparent() if element.getparent() is not None else root)
+        below = holder is not None or inherited.localname == "SegmentBase"
+        for name in ("media", "sourceURL"):
+            if link := element.get(name):
+                assert link.startswith("<" if below else "proxy/<")
 
 
 def test_no_address_is_left_that_does_not_go_through_us():
@@ -128,6 +170,35 @@ def test_what_is_not_known_stays():
         for element in root.iter("{*}SegmentTemplate"):
             element.attrib.pop("media")
     assert etree.tostring(before, method="c14n") == etree.tostring(after, method="c14n")
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        "<EventStream schemeIdUri='urn:mpeg:dash:event:callback:2015' value='1'><Event>http://spy.example/x</Event></EventStream>",
+        "<AdaptationSet><InbandEventStream schemeIdUri='urn:mpeg:dash:event:callback:2015' value='1'/></AdaptationSet>",
+        "<SupplementalProperty schemeIdUri='urn:mpeg:dash:chaining:2016' value='http://spy.example/x'/>",
+        "<SupplementalProperty schemeIdUri=' urn:mpeg:dash:fallback:2016' value='http://spy.example/x'/>",
+    ],
+)
+def test_no_player_is_sent_elsewhere(element: str):
+    text = rewritten(f"<Period>{element}</Period>")
+    assert "spy.example" not in text
+    assert "callback" not in text
+
+
+@pytest.mark.parametrize(
+    ("schemes", "protected"),
+    [
+        ([], False),
+        (["urn:mpeg:dash:mp4protection:2011", "urn:uuid:EDEF8BA9-79D6-4ACE-A3C8-27DCD51D21ED"], True),
+        (["urn:mpeg:dash:mp4protection:2011", "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e"], False),
+    ],
+)  # fmt: skip
+def test_drm_is_known_by_its_schemes(schemes: list[str], protected: bool):
+    inner = "".join(f"<ContentProtection schemeIdUri='{one}'/>" for one in schemes)
+    text = f"{HEAD}<Period><AdaptationSet>{inner}</AdaptationSet></Period></MPD>"
+    assert dash.is_protected(text) is protected
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strm import hls
+from strm import hls, manifests
 from strm.errors import BadManifest
 from strm.links import Kind
 
@@ -85,6 +85,62 @@ def test_a_variant_is_a_playlist():
 def test_what_a_player_should_not_open_is_refused(line: str):
     with pytest.raises(BadManifest):
         lines(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# a comment\rhttp://spy.example/a.ts",
+        "# a comment\r\rhttp://spy.example/a.ts\r",
+        "# a comment\0http://spy.example/a.ts",
+        "# a comment\u2028http://spy.example/a.ts",
+        "#EXTINF:4,title\u2029http://spy.example/a.ts",
+        '#EXT-X-KEY:!x=1,METHOD=AES-128,URI="http://spy.example/k"',
+        '#EXT-X-KEY:x,URI="http://spy.example/k",METHOD=AES-128',
+        '#EXT-X-KEY:A="b,URI="http://spy.example/k",METHOD=AES-128',
+        '#EXT-X-KEY:METHOD=AES-128;URI="http://spy.example/k"',
+        '#EXT-X-KEY METHOD=AES-128,URI="http://spy.example/k"',
+        '#EXT-X-MAP;URI="http://spy.example/k"',
+        '#EXT-X-KEY:METHOD=AES-128,X-URI="http://spy.example/k",URI="k"',
+        '#EXT-X-KEY:METHOD=AES-128,-URI="http://spy.example/k",URI="k"',
+    ],
+)
+def test_nothing_that_a_player_may_take_for_an_address_gets_past_us(line: str):
+    """ffmpeg ends lines at CR and NUL, browsers at U+2028; some players look for `URI="` anywhere in a tag."""
+    body = f"#EXTM3U\n{line}\n#EXTINF:4,\nb.ts\n".encode()
+    try:
+        source = manifests.document("https://host.example/a/b/list.m3u8", body)
+        text = hls.rewrite(source.text, source.url, lambda url, kind, variables: "<link>")
+    except BadManifest:
+        return
+    # What is left is part of a comment or a title, and no line ends before it.
+    kept = [one for one in re.split("[\r\n\0\u2028\u2029]", text) if "spy.example" in one]
+    assert all(one.startswith("#") and "URI" not in one for one in kept)
+
+
+def test_lines_may_end_in_cr_alone():
+    body = b"#EXTM3U\r#EXT-X-TARGETDURATION:4\r#EXTINF:4,\ra.ts\r#EXT-X-ENDLIST\r"
+    source = manifests.document("https://host.example/a/b/list.m3u8", body)
+    assert not source.live
+    text = hls.rewrite(source.text, source.url, lambda url, kind, variables: f"<{url}>")
+    assert "<https://host.example/a/b/a.ts>" in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("keys", "protected"),
+    [
+        ("#EXT-X-KEY:METHOD=NONE", False),
+        ('#EXT-X-KEY:METHOD=AES-128,URI="k"', False),
+        ('#EXT-X-KEY:METHOD=SAMPLE-AES,URI="k",KEYFORMAT="identity"', False),
+        ('#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://1"', True),
+        ('#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="skd://1",KEYFORMAT="com.apple.streamingkeydelivery"', True),
+        ('#EXT-X-KEY:METHOD=SAMPLE-AES-CTR,URI="data:,x",KEYFORMAT="urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"', True),
+        ('#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://1"\n#EXT-X-KEY:METHOD=AES-128,URI="k"', False),
+        ("#EXT-X-FAXS-CM:AAAA", True),
+    ],
+)  # fmt: skip
+def test_drm_is_known_by_its_keys(keys: str, protected: bool):
+    assert hls.is_protected(f"#EXTM3U\n{keys}\n#EXTINF:4,\nb.ts\n") is protected
 
 
 def test_a_playlist_that_is_none_is_refused():

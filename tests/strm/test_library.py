@@ -295,7 +295,7 @@ def test_a_film_lies_with_the_films_and_its_facts_beside_it(
     settings.STRM_LIBRARY_NFO = True
     listed.entries[:] = [Entry(0, 0, "German Dub")]
     listed.name, listed.imdb_id = 'A & <B> "film"\x0b', "tt1234567"
-    listed.description, listed.genres = "1 < 2 & ]]>", ("Drama", "Sci-Fi")
+    listed.description, listed.genres = "1 < 2 & ]]>", ("Drama", "GerSub", "Sci-Fi")
     sync()
     assert tree(shelf) == [
         "Movies/A & B film (2020)/A & B film (2020).strm",

@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -105,6 +106,21 @@ def test_ffmpeg_can_seek(server: Server, kind: str):
         if line.startswith("frame=")
     ]
     assert 40 <= frames[-1] <= 60
+
+
+def test_a_manifest_of_whole_files_and_their_ranges_plays(
+    server: Server, host: Host, films: Path, tmp_path: Path
+):
+    top = tmp_path / "x.mpd"
+    made = run(
+        "ffmpeg", "-nostdin", "-v", "error", "-i", str(films / "film.mp4"), "-c", "copy",
+        "-f", "dash", "-single_file", "1", "-seg_duration", "2", str(top),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    servers.serve(host, "whole", tmp_path, top.name, "dash")
+    done = run("ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", server.link("whole"))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(12, abs=0.2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -270,6 +286,28 @@ def test_a_connection_is_used_again(server: Server):
     assert (refused.status, refused.read()) == (403, b"the link's signature is not valid\n")
     assert connection.sock is sock
     connection.close()
+
+
+def test_an_old_player_is_told_the_end_by_hanging_up_where_there_is_no_length(
+    server: Server, host: Host
+):
+    async def without_length(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
+        await response.prepare(request)
+        await response.write(b"\0\0\0\x20ftypisom" + bytes(5000))
+        return response
+
+    host.routes["/endless/film.mp4"] = without_length
+    servers.offer(host, "endless", {"url": host.at("/endless/film.mp4"), "kind": "file"})
+    parts = urlsplit(server.link("endless"))
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as old:
+        question = f"GET {parts.path}?{parts.query} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+        # What came of the second one would look like more of the first one's body.
+        old.sendall(question.encode() * 2)
+        got = b""
+        while block := old.recv(65536):
+            got += block
+    assert len(got.partition(b"\r\n\r\n")[2]) == 5012
 
 
 def test_a_player_that_hangs_up_frees_the_host(server: Server, host: Host):

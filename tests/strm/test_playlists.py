@@ -387,9 +387,10 @@ def test_one_missing_segment_does_not_make_us_look_again_and_again(
     variant = player.follow(player.get(link).uris[0], link)
     del host.routes["/low/seg-2.ts"]
     at = "http://anibridge.test/strm/proxy/x"
-    for _ in range(3):
+    for _ in range(5):
         assert player.follow(variant.uris[2], at).status == 404
-    assert len(source.looked) <= 2
+    # At first, once more, and for another host that may have it.
+    assert len(source.looked) <= 3
     assert player.follow(variant.uris[3], at).body == SEGMENTS[3]
 
 
@@ -448,11 +449,11 @@ def test_a_dash_film_is_played_through_us(player: Player, host: Host, source: So
     link = source.offer("film", stream(host.at("/x.mpd"), kind="dash"))
     reply = player.get(link)
     assert reply.headers["content-type"] == "application/dash+xml"
-    assert "<BaseURL>proxy/</BaseURL>" in reply.text
     assert host.place not in reply.text
     template = re.search(r' media="([^"]+)"', reply.text)
     assert template is not None
-    seventh = "proxy/" + template[1].replace("&amp;", "&").replace("$Number$", "7")
+    assert template[1].startswith("proxy/")
+    seventh = template[1].replace("&amp;", "&").replace("$Number$", "7")
     segment = player.follow(seventh, link)
     assert (segment.body, segment.headers["content-type"]) == (b"\0\0\0\x20styp-seven", "video/mp4")
     assert host.asked[-1].query == "t=1"

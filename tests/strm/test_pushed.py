@@ -237,6 +237,11 @@ def test_who_plays_it_is_shown_with_its_title(
     assert [one.title for one in nowplaying.playing()] == ["A film of mine"]
 
 
+PROTECTED = (
+    b'#EXTM3U\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://1"\n#EXTINF:4,\na.ts\n#EXT-X-ENDLIST\n'
+)
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "told"),
     [
@@ -244,6 +249,7 @@ def test_who_plays_it_is_shown_with_its_title(
         (b"d8:announce3:urle", "application/x-bittorrent", ""),
         (b"PK\x03\x04" + bytes(900), "application/zip", ""),
         (b"", "video/mp4", "video"),
+        (PROTECTED, "application/x-mpegurl", "protected by DRM"),
     ],
 )
 def test_what_is_no_video_fails_with_words(

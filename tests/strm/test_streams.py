@@ -85,7 +85,7 @@ def test_a_host_that_knows_no_lists_of_ranges_gives_the_whole(
     assert len(source.looked) == 1
 
 
-@pytest.mark.parametrize("wrong", ["lines=1-2", "bytes=a-b", "bytes=1-2;x", "bytes=" + "1-2," * 40])
+@pytest.mark.parametrize("wrong", ["lines=1-2", "bytes=a-b", "bytes=1-2;x", "bytes=-", "bytes=9-5", "bytes=0-1,-", "bytes=" + "1-2," * 40])  # fmt: skip
 def test_a_range_that_is_none_gets_the_whole(player: Player, host: Host, film: str, wrong: str):
     assert player.get(film, Range=wrong).status == 200
     assert "range" not in host.last("/film.mp4").headers
@@ -106,6 +106,35 @@ def test_a_host_that_knows_no_head_is_asked_for_a_byte(player: Player, host: Hos
     assert reply.headers["content-length"] == str(len(FILM))
     assert "content-range" not in reply.headers
     assert host.last("/film.mp4").headers["range"] == "bytes=0-0"
+
+
+def test_a_host_that_hangs_up_on_head_is_asked_for_a_byte(
+    player: Player, host: Host, source: Source
+):
+    link = source.offer("film", stream(host.file("/film.mp4", FILM)))
+    answer = host.routes["/film.mp4"]
+
+    async def hang_up(request: web.Request) -> web.StreamResponse:
+        if request.method == "HEAD":
+            assert request.transport is not None
+            request.transport.close()
+        return await answer(request)
+
+    host.routes["/film.mp4"] = hang_up
+    reply = player.get(link, method="HEAD")
+    assert (reply.status, reply.headers["content-length"]) == (200, str(len(FILM)))
+    assert len(source.looked) == 1
+
+
+@pytest.mark.parametrize("said", ["bytes 0-9/{}", "bytes 20-39/{}", "bytes 21-29/{}"])
+def test_another_part_than_the_one_asked_for_is_not_passed_on(
+    player: Player, host: Host, source: Source, said: str
+):
+    wrong = host.body("/wrong", FILM[:10], "video/mp4", 206, Content_Range=said.format(len(FILM)))
+    good = host.file("/film.mp4", FILM)
+    link = source.offer("film", stream(wrong, "VOE"), stream(good, "Filemoon"))
+    reply = player.get(link, Range="bytes=20-29")
+    assert (reply.status, reply.body) == (206, FILM[20:30])
 
 
 def test_conditions_reach_the_host(player: Player, host: Host, film: str):
