@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from anibridge.lib.text import without_controls
 from downloads.downloaders.base import Adapter, Content, DownloaderAway, Report, State
-from downloads.models import Downloader, Job, JobContents
+from downloads.models import Downloader, Job, JobContents, JobStatus
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ MOST_ASKED = 50
 LOOKED_AT = timedelta(minutes=5)
 """So long after somebody has looked at the files it is taken that he still does."""
 _AGAIN = timedelta(minutes=1)
+_IN_ONE_STEP = 500
 MAX_NAME = 1000
 MAX_BYTES = 2**62
 _BEGUN = frozenset({State.DOWNLOADING, State.CHECKING, State.QUEUED, State.PAUSED})
@@ -91,13 +92,31 @@ def _write(downloader: Downloader, job: Job, contents: Sequence[Content]) -> Non
 def shown(job_id: int) -> list[Content] | None:
     """The files of a download, for somebody who looks at them; None where its downloader has not said, or no longer has
     it."""
-    row = JobContents.objects.filter(job=job_id).select_related("job").first()
-    if row is None:
-        return None
-    job, now = row.job, timezone.now()
-    if (row.downloader_id, row.remote_id) != (job.downloader_id, job.remote_id):
-        return None
-    if not job.is_finished:
+    return shown_of([job_id]).get(job_id)
+
+
+def shown_of(job_ids: Sequence[int]) -> dict[int, list[Content]]:
+    """The same of several downloads, by their ids; without those of which nothing is known.
+
+    Nobody looks at the files of more than MOST_ASKED at once: a list of that length changes nothing about how often
+    they are asked for.
+    """
+    found: dict[int, list[Content]] = {}
+    for start in range(0, len(job_ids), _IN_ONE_STEP):
+        rows = JobContents.objects.filter(
+            job__in=job_ids[start : start + _IN_ONE_STEP],
+            downloader=F("job__downloader"),
+            remote_id=F("job__remote_id"),
+        )
+        found |= {
+            job_id: [Content(*one) for one in files]
+            for job_id, files in rows.values_list("job_id", "files")
+        }
+    if found and len(job_ids) <= MOST_ASKED:
+        now = timezone.now()
         seldom = Q(shown_at=None) | Q(shown_at__lt=now - _AGAIN)
-        JobContents.objects.filter(seldom, pk=job_id).update(shown_at=now)
-    return [Content(*one) for one in row.files]
+        over = Q(job__status__in=(JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED))
+        rows = JobContents.objects.filter(seldom, ~over, job__in=found)
+        if ids := list(rows.values_list("pk", flat=True)):  # reading mostly writes nothing
+            JobContents.objects.filter(pk__in=ids).update(shown_at=now)
+    return found

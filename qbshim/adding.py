@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 S = JobStatus
 
 _GRAB: Final = re.compile(r"https?://[^/?#]+(?:/[^?#]*)?/torznab/grab/([^/?#]+)/?", re.IGNORECASE)
+_BARE_HASH: Final = re.compile(r"[0-9a-f]{40}|[a-z2-7]{32}", re.IGNORECASE)
+"""What a web page's field for links gets: qBittorrent makes a magnet of it."""
 _OVER: Final = (S.FAILED, S.CANCELLED, S.COMPLETED)
 
 
@@ -107,6 +109,8 @@ def _of_link(url: str, options: AddOptions) -> _Wanted:
     """Raises an AniBridgeError that says why it can never be fetched here."""
     grab = _GRAB.fullmatch(url)
     magnet = grabs.read(grab[1])[0] if grab else url
+    if _BARE_HASH.fullmatch(magnet):
+        magnet = f"magnet:?xt=urn:btih:{magnet}"
     link = detect(magnet)
     # What a link's file is called is for the client to say; a release keeps the name that was grabbed.
     named = options.rename if link.download_type == DownloadType.HTTP else ""

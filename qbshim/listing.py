@@ -4,14 +4,13 @@ A list of any length costs the same few queries and no look at the disk.
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from downloads.errors import UnknownJob
-from downloads.models import Job, JobFile, JobStatus
+from downloads.models import Job, JobStatus
 from qbshim import contents, order, rendering, rows, serializers, states
 from qbshim.errors import ParameterInvalid
 from qbshim.rows import Row
@@ -70,8 +69,22 @@ def torrents(query: Query) -> list[dict[str, Any]]:
         for item, row in zip(items, found, strict=True):
             item["trackers"] = serializers.trackers(row)
     if query.with_files:
-        _put_files(items, found)
+        return _with_files(items, found, query)
     return _sliced(_sorted(items, query), query)
+
+
+def _with_files(
+    items: list[dict[str, Any]], found: Sequence[Row], query: Query
+) -> list[dict[str, Any]]:
+    """The files of those only that are answered."""
+    for item in items:
+        item["files"] = []
+    answered = _sliced(_sorted(items, query), query)
+    by_hash = {row.infohash: row for row in found}
+    files = contents.of_many([by_hash[item["hash"]] for item in answered])
+    for item in answered:
+        item["files"] = files[by_hash[item["hash"]].pk]
+    return answered
 
 
 def one(infohash: str) -> Row:
@@ -141,16 +154,6 @@ def _matching(query: Query, now: float) -> list[Row]:
 
 def _marks(values: Sequence[str]) -> str:
     return ", ".join(["%s"] * len(values)) or "NULL"
-
-
-def _put_files(items: list[dict[str, Any]], found: Sequence[Row]) -> None:
-    files = defaultdict(list)
-    ids = [row.pk for row in found]
-    for begin in range(0, len(ids), rows.AT_ONCE):
-        for file in JobFile.objects.filter(job__in=ids[begin : begin + rows.AT_ONCE]):
-            files[file.job_id].append(file)
-    for item, row in zip(items, found, strict=True):
-        item["files"] = contents.listed(row, files[row.pk])
 
 
 def _sorted(items: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:

@@ -78,7 +78,7 @@ def info(row: Row, *, now: float, priority: int) -> dict[str, Any]:
     state = states.state_of(row, now)
     size, done = _sizes(row)
     finished = states.is_done(row)
-    moving = state in states.MOVING
+    moving = _comes(row, state)
     completed_at = -1 if row.completed_at is None else row.completed_at
     item = _NEVER_DIFFERENT | {
         "added_on": _added(row),
@@ -97,7 +97,7 @@ def info(row: Row, *, now: float, priority: int) -> dict[str, Any]:
         "downloaded_session": done,
         "eta": _eta(row, moving=moving),
         "force_start": row.forced and not finished,
-        "has_metadata": _has_metadata(row),
+        "has_metadata": states.knows_contents(row),
         "hash": row.infohash,
         "infohash_v1": row.infohash,
         "last_activity": _last_activity(row),
@@ -107,7 +107,7 @@ def info(row: Row, *, now: float, priority: int) -> dict[str, Any]:
         "num_complete": int(moving),
         "num_seeds": int(moving),
         "priority": priority,
-        "private": False if _has_metadata(row) else None,
+        "private": False if states.knows_contents(row) else None,
         "progress": _progress(row),
         "ratio_limit": GLOBAL_LIMIT,
         "root_path": _root_path(row),
@@ -135,7 +135,7 @@ def info(row: Row, *, now: float, priority: int) -> dict[str, Any]:
 def properties(row: Row, *, now: float) -> dict[str, Any]:
     """The answer of `torrents/properties`. Says in the comment why a job failed, or that its file is gone."""
     size, done = _sizes(row)
-    moving = states.state_of(row, now) in states.MOVING
+    moving = _comes(row, states.state_of(row, now))
     active = _time_active(row, now)
     return {
         "addition_date": _added(row),
@@ -148,7 +148,7 @@ def properties(row: Row, *, now: float) -> dict[str, Any]:
         "dl_speed_avg": done // active if active else -1,
         "download_path": (row.kept or {}).get("download_path", ""),
         "eta": _eta(row, moving=moving),
-        "has_metadata": _has_metadata(row),
+        "has_metadata": states.knows_contents(row),
         "hash": row.infohash,
         "infohash_v1": row.infohash,
         "infohash_v2": "",
@@ -163,7 +163,7 @@ def properties(row: Row, *, now: float) -> dict[str, Any]:
         "pieces_have": 0,
         "pieces_num": 0,
         "popularity": 0,
-        "private": False if _has_metadata(row) else None,
+        "private": False if states.knows_contents(row) else None,
         "progress": _progress(row),
         "reannounce": 0,
         "save_path": shown(row.save_path),
@@ -248,8 +248,9 @@ def _kind(row: Row) -> str:
     return "film" if row.season == row.episode == 0 else "episode"
 
 
-def _has_metadata(row: Row) -> bool:
-    return states.is_done(row) or bool(row.downloaded_bytes)
+def _comes(row: Row, state: str) -> bool:
+    """Whether bytes are coming, from somebody who has all of it."""
+    return state in states.MOVING and bool(row.downloaded_bytes or row.progress)
 
 
 def _progress(row: Row) -> float:
@@ -270,8 +271,10 @@ def _root_path(row: Row) -> str:
     """The folder that a torrent has for itself; empty when its files lie in the save path."""
     if not states.is_done(row) or not row.result_path:
         return ""
-    folder = row.result_path if row.is_pack else str(Path(row.result_path).parent)
-    return shown(folder) if folder != row.save_path else ""
+    folder = Path(row.result_path) if row.is_pack else Path(row.result_path).parent
+    # A file that was moved away stays where it was last seen, perhaps in another category's folder: that is not its own.
+    is_own = row.is_pack or Path(row.save_path) in folder.parents
+    return shown(folder) if is_own and str(folder) != row.save_path else ""
 
 
 def _follows_category(row: Row) -> bool:

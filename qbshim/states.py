@@ -3,6 +3,7 @@
 from typing import Final
 
 from downloads.models import JobStatus
+from downloads.orders import LINK_SITE
 from qbshim.rows import Row
 
 S = JobStatus
@@ -89,9 +90,17 @@ def state_of(row: Row, now: float) -> str:
         return STOPPED_UP if row.result_path else MISSING
     if row.active_at is None or now - row.active_at > STALLED_AFTER:
         return STALLED_DL
-    if row.downloaded_bytes or row.progress:
+    if row.progress or knows_contents(row):
         return FORCED_DL if row.forced else DOWNLOADING
     return FORCED_META_DL if row.forced else META_DL
+
+
+def knows_contents(row: Row) -> bool:
+    """Whether it is known what is inside. Of somebody else's torrent it is as soon as its .torrent file or its downloader
+    says how much that is (a magnet's `xl` only claims it); of a release of ours when bytes come."""
+    if is_done(row) or row.downloaded_bytes:
+        return True
+    return row.source_site == LINK_SITE and bool(row.total_bytes) and "xl=" not in row.magnet
 
 
 def is_done(row: Row) -> bool:

@@ -45,6 +45,9 @@ LINK_LIFE: Final = timedelta(hours=12)
 LONGEST_SECONDS: Final = 6 * 3600
 FAILED_SECONDS: Final = 600
 """What could not be made is not tried again before."""
+BUSY_SECONDS: Final = 30
+"""What could not be made because there were too many streams just then."""
+_BUSY = re.compile(rb"HTTP error (?:429|503)", re.I)
 _HOLES = re.compile(
     rb"Failed to open|failed too many|HTTP error|ends prematurely|Connection (?:reset|refused|timed)|Error when loading",
     re.I,
@@ -53,7 +56,15 @@ _HOLES = re.compile(
 
 
 class CannotRemux(AniBridgeError):
-    """No file can be made of this stream."""
+    """No file can be made of this stream. `again` is in how many seconds it can be tried again."""
+
+    again: float = FAILED_SECONDS
+
+
+class TooBusy(CannotRemux):
+    """No file can be made of it just now."""
+
+    again = BUSY_SECONDS
 
 
 class Remuxer:
@@ -111,10 +122,10 @@ class Remuxer:
         """Whether it was tried a moment ago, and cannot be made."""
         return self._failed.get(_name(playback), 0.0) > monotonic()
 
-    def _give_up(self, name: str) -> None:
+    def _give_up(self, name: str, seconds: float = FAILED_SECONDS) -> None:
         now = monotonic()
         self._failed = {one: until for one, until in self._failed.items() if until > now}
-        self._failed[name] = now + FAILED_SECONDS
+        self._failed[name] = now + seconds
 
     async def _is_live(self, document: Document, resolved: Resolved, turn: Turn) -> bool:
         if hls.is_master(document.text):
@@ -153,7 +164,7 @@ class Remuxer:
                 cache.keep(name)
                 logger.info("%s is one file now", name)
             except (AniBridgeError, OSError) as error:
-                self._give_up(name)
+                self._give_up(name, getattr(error, "again", FAILED_SECONDS))
                 logger.warning("%s S%sE%s cannot be made one file: %s", identity.slug, identity.season, identity.episode, error)  # fmt: skip
             finally:
                 part.unlink(missing_ok=True)
@@ -184,7 +195,8 @@ class Remuxer:
             await asyncio.shield(process.wait())
         if code or (hole := _HOLES.search(told)):
             reason = told.decode("utf-8", "replace") if code or not hole else "a part is missing"
-            raise CannotRemux(f"ffmpeg ended with {code}: {shorten(_masked(reason), 200)}")
+            kind = TooBusy if _BUSY.search(told) else CannotRemux
+            raise kind(f"ffmpeg ended with {code}: {shorten(_masked(reason), 200)}")
 
 
 async def _for_others(cache: Cache, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from anibridge.demo import megakino_pages as html
 from anibridge.demo.megakino_pages import Post
 from anibridge.demo.model import GERMAN_DUB, DemoCatalogue, Season, Title
-from anibridge.demo.pages import Reply
+from anibridge.demo.pages import Reply, cover_of
 from anibridge.demo.titles import extra_titles
 
 FIRST_NUMBER = 122
@@ -80,7 +80,7 @@ class Megakino:
                 (r"((?:/[a-z]+)?/([0-9]+-[^/]+)\.html)", self._post),
                 (r"/sitemap\.xml", self._sitemap),
                 (r"/uploads/(news|category)_pages\.xml", self._child_map),
-                (r"/uploads/posts/([a-z0-9-]+)\.svg", self._cover),
+                (r"/uploads/posts/([a-z0-9-]+)\.png", cover_of),
             )
         )
 
@@ -147,9 +147,6 @@ class Megakino:
         folder = "films/" if self.folders else ""
         for number, (slug, _, _) in enumerate(extra_titles(self.extra), FIRST_EXTRA):
             yield f"/{folder}{number}-{slug}.html", None
-
-    def _cover(self, slug: str) -> Reply:
-        return Reply(html.cover(slug), content_type="image/svg+xml")
 
     def _card(self, post: Post) -> str:
         return html.card(post, self.path(post), heading="h3" if self.folders else "h4")

@@ -170,12 +170,7 @@ def sitemap(places: Iterable[tuple[str, str | None]]) -> str:
 
 
 def cover_path(post: Post) -> str:
-    return f"/uploads/posts/{post.title.slug}.svg"
-
-
-def cover(slug: str) -> str:
-    name = esc(slug.replace("-", " "))
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="220" height="330"><rect width="220" height="330" fill="#31364a"/><text x="12" y="165" fill="#fff" font-size="14">{name}</text></svg>'
+    return f"/uploads/posts/{post.title.slug}.png"
 
 
 def _promo(cards: Iterable[str]) -> str:

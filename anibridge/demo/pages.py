@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Protocol
 
+from anibridge.demo import covers
 from anibridge.demo.model import (
     ENGLISH_DUB,
     ENGLISH_SUB,
@@ -41,12 +42,13 @@ ORIGIN = "http://origin.invalid"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; a `Location` header may be a path, and the body may hold ORIGIN."""
+    """An answer; a `Location` header may be a path, and the body may hold ORIGIN. A `picture` is sent instead of it."""
 
     body: str
     status: int = 200
     content_type: str = "text/html"
     headers: Mapping[str, str] = field(default_factory=dict)
+    picture: bytes = b""
 
 
 class Layout(Protocol):
@@ -94,7 +96,7 @@ class Classic:
                 ("POST", r"/ajax/search", self._search),
                 ("GET", r"/ajax/seriesSearch", self._series_search),
                 ("GET", r"/public/img/([a-z-]+)\.svg", _flag),
-                ("GET", r"/public/img/cover/([a-z0-9-]+)\.svg", self._cover),
+                ("GET", r"/public/img/cover/([a-z0-9-]+)\.png", cover_of),
             )
         )
 
@@ -213,14 +215,10 @@ class Classic:
         ]
         return Reply(json.dumps(found), content_type="application/json")
 
-    def _cover(self, slug: str) -> Reply:
-        title = self.catalogue.titles.get(slug)
-        name = esc(title.name if title else "?")
-        return _svg(
-            f'<rect width="220" height="330" fill="#243b55"/><text x="12" y="165" fill="#fff" font-size="14">{name}</text>',
-            220,
-            330,
-        )
+
+def cover_of(slug: str) -> Reply:
+    """A title's cover."""
+    return Reply("", content_type="image/png", picture=covers.cover(slug))
 
 
 def unknown_series() -> Reply:
@@ -397,7 +395,7 @@ def _row_id(title: Title, season: Season, episode: Episode) -> int:
 
 
 def _cover_path(title: Title) -> str:
-    return f"/public/img/cover/{title.slug}.svg"
+    return f"/public/img/cover/{title.slug}.png"
 
 
 def _letter(name: str) -> str:

@@ -68,9 +68,14 @@ def build_app(
         body = reply.body.replace(ORIGIN, origin)
         if reply.status == 200 and request.method == "GET":
             # As many sites do: a reader that has this very page already is told so.
-            headers["ETag"] = f'"{hashlib.sha256(body.encode()).hexdigest()[:24]}"'
+            content = reply.picture or body.encode()
+            headers["ETag"] = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
             if request.headers.get("If-None-Match") == headers["ETag"]:
                 return web.Response(status=304, headers=headers)
+        if reply.picture:
+            return web.Response(
+                body=reply.picture, content_type=reply.content_type, headers=headers
+            )
         return web.Response(
             text=body,
             status=reply.status,

@@ -17,7 +17,7 @@ from anibridge.demo.model import (
     Season,
     Title,
 )
-from anibridge.demo.pages import ORIGIN, Reply, esc
+from anibridge.demo.pages import ORIGIN, Reply, cover_of, esc
 from anibridge.demo.titles import extra_titles
 
 # Key, icon and label: s.to's own numbers, not AniWorld's.
@@ -56,7 +56,7 @@ class Newer:
                 (rf"{series}/staffel-(\d{{1,5}})/?", self._season),
                 (rf"{series}/staffel-(\d{{1,5}})/episode-(\d{{1,5}})/?", self._episode),
                 (r"/storage/flags/([a-z-]+)\.svg", _flag),
-                (r"/media/images/channel/[a-z0-9]+/([a-z0-9-]+)\.svg", _flag),
+                (r"/media/images/channel/[a-z0-9]+/([a-z0-9-]+)\.png", cover_of),
             )
         )
         self._asked: dict[str, Callable[[Mapping[str, str]], Reply]] = {
@@ -329,7 +329,7 @@ def _either(path: str, number: int) -> str:
 
 
 def _cover(title: Title) -> str:
-    return f"/media/images/channel/desktop/{title.slug}.svg"
+    return f"/media/images/channel/desktop/{title.slug}.png"
 
 
 def _flag(name: str) -> Reply:

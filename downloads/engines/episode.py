@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_SECONDS = 2.0
 """A finished «video» below this is something that a host shows in its stead."""
+SMALLEST_BYTES = 1 << 17
+"""Of a download. What is below this says nothing about how far the job is: error pages are smaller, episodes larger."""
 
 
 def fetch(run: Run) -> Outcome:
@@ -126,11 +128,17 @@ def _download(run: Run, page: str, host: str, episode: int) -> Path:
         folder=folder,
         name=name,
         throttle=run.throttle,
-        on_progress=lambda progress: run.progress(progress.downloaded, progress.total),
+        on_progress=lambda progress: run.progress(progress.downloaded, _credible(progress.total)),
         ffmpeg=ytdlp.find_ffmpeg(),
         retries=settings.DOWNLOAD_RETRIES,
         stall=min(settings.DOWNLOAD_STALL_SECONDS, 20.0),
     )
+
+
+def _credible(total: int | None) -> int | None:
+    """None for less than any video has: it may be a page that calls itself one, and what it counted for could not be
+    taken back, since progress never goes back. A video so short counts when it has been looked at."""
+    return total if total and total >= SMALLEST_BYTES else None
 
 
 def _probed_seconds(job: Job, episode: int, host: str) -> float | None:

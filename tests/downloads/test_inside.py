@@ -5,13 +5,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from downloads import inside, outbox, polling, services
 from downloads.downloaders.base import Place, Report, State
 from downloads.downloaders.qbittorrent import QBittorrent
-from downloads.models import Downloader, DownloaderKind, Job, JobContents, JobStatus, JobTorrent
+from downloads.models import (
+    Downloader,
+    DownloaderKind,
+    Job,
+    JobContents,
+    JobFile,
+    JobStatus,
+    JobTorrent,
+)
 from tests.downloads.factories import JobFactory
 from tests.downloads.odd import Odd
 
@@ -69,6 +79,65 @@ def test_each_file_is_shown_as_its_downloader_says(odd: Odd, box, job: Job, sett
         ("Show/e2.mkv", 300, 0.25, 0),
     ]
     assert rows[0]["is_seed"] is False
+
+
+def with_files(settings: Any, **params: Any) -> list[dict[str, Any]]:
+    """The whole list as a client is shown it that asks for the files with it."""
+    answer = Client().get(
+        "/api/v2/torrents/info",
+        {"includeFiles": "true", **params},
+        headers={"Authorization": f"Bearer {settings.API_KEY}"},
+    )
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def test_in_the_list_as_well_each_file_is_shown_as_its_downloader_says(
+    odd: Odd, box, job: Job, settings: Any
+):
+    JobFactory(category="others")
+    polling.poll(box.pk)
+    for some in with_files(settings, hashes=HASH), with_files(settings, category=job.category):
+        assert [item["files"] for item in some] == [listed(job, settings)]
+    assert {item["hash"]: len(item["files"]) for item in with_files(settings)}[HASH] == 2
+
+
+def test_whoever_asks_for_the_files_of_a_few_in_a_list_looks_at_them(
+    odd: Odd, box, job: Job, settings: Any, monkeypatch: pytest.MonkeyPatch
+):
+    polling.poll(box.pk)
+    monkeypatch.setattr(inside, "MOST_ASKED", 1)
+    other = JobFactory()
+    with_files(settings)
+    assert JobContents.objects.get().shown_at is None, "nobody looks at each of so many"
+    with_files(settings, limit=1, offset=1)
+    assert JobContents.objects.get().shown_at is not None, "only those that are answered count"
+    assert other.created_at > job.created_at
+
+
+def about_files(seen: CaptureQueriesContext) -> int:
+    tables = (JobContents, JobFile, JobTorrent)
+    return sum(any(table._meta.db_table in one["sql"] for table in tables) for one in seen)
+
+
+def test_the_files_of_a_long_list_cost_as_many_questions_as_those_of_a_short_one(
+    odd: Odd, box, job: Job, settings: Any
+):
+    polling.poll(box.pk)
+    with_files(settings)
+    with CaptureQueriesContext(connection) as short:
+        with_files(settings)
+    for number in range(20):
+        more = JobFactory(
+            status=S.COMPLETED, downloader=box, remote_id=f"{number:040x}", download_type="magnet"
+        )
+        files = [["a.mkv", 1, 1, 1]]
+        JobContents.objects.create(
+            job=more, downloader=box, remote_id=more.remote_id, files=files, asked_at=timezone.now()
+        )
+    with CaptureQueriesContext(connection) as long:
+        assert [len(item["files"]) for item in with_files(settings)] == [1] * 20 + [2]
+    assert about_files(long) == about_files(short) > 0
 
 
 def test_files_are_asked_for_once_and_then_every_some_polls(odd: Odd, box, job: Job, settings: Any):

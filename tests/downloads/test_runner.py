@@ -75,6 +75,7 @@ def test_when_every_host_is_broken_the_error_names_each(demo_site: Site, setting
     for host in links:
         assert f"{host}: " in done.error_message
     assert everything_below(settings.DOWNLOAD_DIR) == []
+    assert done.progress == 0, "pages that call themselves videos are no part of one"
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """What is no magnet of ours: foreign magnets, .torrent files, http links, and the links of our own indexer."""
 
 import hashlib
+from base64 import b32encode
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from catalogue import grabs
 from catalogue.releases import Identity, Release, magnet_of
 from downloads import dispatching, services
-from downloads.models import Downloader, Job, JobTorrent
+from downloads.models import Downloader, Job, JobStatus, JobTorrent
 from downloads.orders import order_for
 from qbshim.models import ClientTask
 from tests.anibridge.lib import servers
@@ -78,6 +81,39 @@ def test_a_hash_in_base32_is_listed_in_hex(sonarr: Caller):
     magnet = "magnet:?xt=urn:btih:YC2KDBUCOCG75PW542BADL4ZBVULOWHH&dn=Probe"
     assert sonarr.post("torrents/add", urls=magnet).content == b"Ok."
     assert sonarr.info()[0]["hash"] == "c0b4a18682708dfebedde68201af990d68b758e7"
+
+
+@pytest.mark.parametrize("given", ["a file", "a magnet", "a magnet that claims a size"])
+def test_only_what_is_known_inside_has_metadata(sonarr: Caller, given: str):
+    """Clean-up tools remove what stays in metaDL: a torrent file is never there."""
+    known = given == "a file"
+    if known:
+        upload = SimpleUploadedFile("x.torrent", torrent())
+        sonarr.multipart("torrents/add", torrents=upload)
+    else:
+        magnet = FOREIGN if "size" in given else FOREIGN.replace("&xl=700", "")
+        sonarr.post("torrents/add", urls=magnet)
+    [item] = sonarr.info()
+    assert (item["has_metadata"], item["private"]) == (known, False if known else None)
+    now = timezone.now()
+    Job.objects.update(status=JobStatus.DOWNLOADING, active_at=now, started_at=now)
+    [item] = sonarr.info()
+    assert item["state"] == ("downloading" if known else "metaDL")
+    assert (item["availability"], item["num_seeds"], item["dlspeed"]) == (0, 0, 0)
+    Job.objects.update(active_at=now - timedelta(minutes=5))
+    assert sonarr.info()[0]["state"] == "stalledDL"
+
+
+@pytest.mark.parametrize("text", ["ab" * 20, "AB" * 20, b32encode(b"\xab" * 20).decode()])
+def test_a_bare_hash_is_a_magnet(sonarr: Caller, text: str):
+    assert sonarr.post("torrents/add", urls=f" {text}\n").content == b"Ok."
+    item = sonarr.one("ab" * 20)
+    assert (item["name"], item["magnet_uri"]) == ("ab" * 20, f"magnet:?xt=urn:btih:{text}")
+
+
+@pytest.mark.parametrize("text", ["ab" * 19, "ab" * 32, "not a hash"])
+def test_what_is_no_v1_hash_is_none(sonarr: Caller, text: str):
+    assert sonarr.post("torrents/add", urls=text).content == b"Fails."
 
 
 @pytest.mark.parametrize("field", ["torrents", "fileselect[]"])

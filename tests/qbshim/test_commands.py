@@ -222,9 +222,27 @@ def test_a_torrent_file_says_what_is_inside(sonarr: Caller):
         ("Show/sub/b.mkv", 9, 0.5),
     ]
     assert sonarr.get("torrents/export", hash=job.infohash).content == content
+    other = JobFactory()
+    listed = sonarr.info(includeFiles="true", sort="name")
+    assert {item["hash"]: item["files"] for item in listed} == {
+        job.infohash: rows,
+        other.infohash: [],
+    }
 
 
 def test_a_file_outside_the_save_path_is_listed_by_its_name(sonarr: Caller, downloads_here: Path):
     job = JobFactory(completed=True, save_path=str(downloads_here / "new"))
     JobFileFactory(job=job, path=str(downloads_here / "old" / "x.mp4"))
     assert [r["name"] for r in sonarr.get("torrents/files", hash=job.infohash).json()] == ["x.mp4"]
+
+
+def test_the_folder_that_a_file_was_moved_away_from_is_not_the_folder_of_its_torrent(
+    sonarr: Caller, downloads_here: Path
+):
+    """An import takes the file, and then the torrent gets the post-import category."""
+    old, new = downloads_here / "tv", downloads_here / "imported"
+    path = str(old / "x.mp4")
+    job = JobFactory(completed=True, save_path=str(new), result_path=path)
+    assert sonarr.one(job)["root_path"] == ""
+    Job.objects.filter(pk=job.pk).update(result_path=str(new / "own" / "x.mp4"))
+    assert sonarr.one(job)["root_path"] == str(new / "own")

@@ -199,10 +199,14 @@ def test_slices_follow_the_real_server(sonarr: Caller, limit: str, offset: str, 
 
 
 def test_a_page_is_the_same_slice_as_of_the_whole_list(sonarr: Caller, jobs: dict[str, Job]):
-    whole = sonarr.info()
+    def items(**params: int) -> list[dict[str, object]]:
+        # The clock goes on between two answers.
+        return [item | {"time_active": 0} for item in sonarr.info(**params)]
+
+    whole = items()
     for limit, offset in ((3, 0), (3, 4), (3, -2), (3, 1000), (501, 2)):
         start = offset % len(whole) if offset < len(whole) else 0
-        assert sonarr.info(limit=limit, offset=offset) == whole[start : start + limit]
+        assert items(limit=limit, offset=offset) == whole[start : start + limit]
     assert sonarr.info(limit=3, category="tv") == sonarr.info(limit=3, private="true") == []
 
 

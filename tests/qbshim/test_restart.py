@@ -1,5 +1,6 @@
 """Real web processes, one server after the other and several at once, over one database."""
 
+import http.client
 import json
 import os
 import socket
@@ -138,6 +139,21 @@ def test_everything_is_there_after_a_restart(server: Server):
     with server.running(workers=1):
         server.cookie = known
         assert server.ask("torrents/info")[0] == 403
+
+
+def test_a_form_may_come_in_chunks_without_a_length(server: Server):
+    login = urllib.parse.urlencode({"username": "admin", "password": "adminadmin"}).encode()
+    with server.running(workers=1):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        for body, expected in (
+            ([login[:9], login[9:]], (200, b"Ok.")),
+            ([b"username=admin&", b"password=wrong"], (200, b"Fails.")),
+        ):
+            connection.request("POST", "/api/v2/auth/login", iter(body), kind, encode_chunked=True)
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == expected
+        connection.close()
 
 
 def test_it_does_not_matter_which_web_process_answers(server: Server):

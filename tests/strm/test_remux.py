@@ -7,20 +7,21 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
 
 from anibridge.lib import media
-from strm import wholefiles
+from strm import remuxing, wholefiles
 from strm.limits import Slots
 from strm.remuxed import Cache, Made
 from tests.strm import host as hosts
@@ -229,6 +230,31 @@ def ffmpegs(server: Server) -> list[int]:
         except OSError:
             continue
     return found
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("[https @ 0x1] HTTP error 503 Service Unavailable", remuxing.BUSY_SECONDS),
+        ("[https @ 0x1] HTTP error 429 Too Many Requests", remuxing.BUSY_SECONDS),
+        ("[https @ 0x1] HTTP error 404 Not Found", remuxing.FAILED_SECONDS),
+        ("moov atom not found", remuxing.FAILED_SECONDS),
+    ],
+)
+def test_what_only_had_no_place_among_the_streams_is_tried_again_soon(
+    cache: Cache, said: str, seconds: float
+):
+    async def failing() -> remuxing.CannotRemux:
+        remuxer = remuxing.Remuxer(cast(Any, None))
+        remuxer._cache = cache
+        words = f"import sys; sys.exit({said!r})"
+        with pytest.raises(remuxing.CannotRemux) as failed:
+            await remuxer._run([sys.executable, "-c", words], cache.part("film.mp4"))
+        return failed.value
+
+    error = asyncio.run(failing())
+    assert said.rpartition("] ")[2] in str(error)
+    assert error.again == seconds
 
 
 pytest_e2e = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("strm-remux")]

@@ -1,8 +1,11 @@
 """The demo's pages, as the documented readers of the classic layout look at them."""
 
+import io
 import json
+import re
 from html import unescape
 
+import av
 import pytest
 from bs4 import BeautifulSoup
 
@@ -45,6 +48,24 @@ def test_text_of_a_title_is_escaped_everywhere():
     body = get("/anime/stream/kaeptn-gruenspan-die-moewen").body
     assert "<ohne>" not in body
     assert "&lt;ohne&gt;" in body
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_each_layouts_covers_are_pictures(name: str):
+    layout = LAYOUTS[name](catalogue(), 0)
+    pages = {
+        "/", "/anime/stream/sintel", "/serie/stream/sintel", "/serie/sintel", "/films/", "/serials/",
+        *re.findall(r'href="[^"]*?(/[^"]*sintel[^"]*)"', "".join(layout.respond("GET", path, {}).body for path in ("/", "/films/"))),
+    }  # fmt: skip
+    bodies = "".join(layout.respond("GET", path, {}).body for path in sorted(pages))
+    shown = set(re.findall(r'="(?:data-)?[^"]*?(/[^"?]+\.png)', bodies)) - {"/templates/no-img.png"}
+    assert shown, name
+    for path in shown:
+        reply = layout.respond("GET", path, {})
+        assert (reply.status, reply.content_type) == (200, "image/png")
+        with av.open(io.BytesIO(reply.picture)) as picture:
+            stream = picture.streams.video[0]
+            assert (stream.width, stream.height) == (220, 330)
 
 
 @pytest.mark.parametrize("path", ["/animes-alphabet", "/anime/stream/sintel", "/neue-episoden"])
