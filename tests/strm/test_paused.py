@@ -94,3 +94,5 @@ def test_a_socket_of_another_family_is_left_as_it_is():
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
         bound_unsent(ours)
+        ours.sendall(b"heard")
+        assert theirs.recv(5) == b"heard"
