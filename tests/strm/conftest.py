@@ -27,6 +27,8 @@ class Source:
 
     titles: dict[str, Any] = field(default_factory=dict)
     looked: list[str] = field(default_factory=list)
+    left: list[set[str]] = field(default_factory=list)
+    """The hosts that were out of the question, for each look."""
 
     def offer(self, slug: str, *found: Found) -> str:
         """A title; returns its signed link."""
@@ -38,6 +40,7 @@ class Source:
 
     def find(self, identity: Identity, provider: str, gone: Collection[str]) -> Found:
         self.looked.append(identity.slug)
+        self.left.append({name.casefold() for name in gone})
         offered = self.titles.get(identity.slug, [])
         found = offered() if callable(offered) else offered
         for one in found:
