@@ -14,10 +14,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anibridge.settings")
 
 from anibridge.wsgi import application as wsgi_application  # noqa: I001  sets Django up first
 
-from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
 from anibridge.lib import bodies
+from anibridge.lib.threads import OnThreads
 from catalogue.index import current
 from downloads.events import all_events, download_events, job_events
 from strm import remuxed, streams
@@ -36,7 +36,7 @@ STREAMS: list[tuple[re.Pattern[str], App]] = [
 ]
 """Path → plain ASGI app; named groups arrive in `scope["path_params"]`."""
 
-_threads = WSGIMiddleware(cast(Any, wsgi_application), workers=settings.WEB_THREADS)
+_threads = OnThreads(cast(Any, wsgi_application), workers=settings.WEB_THREADS)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from anibridge.lib import http
+from anibridge.lib import http, turns
 from anibridge.lib.errors import Cancelled
 
 K = TypeVar("K")
@@ -41,7 +41,8 @@ def side_by_side(
 
     pool = ThreadPoolExecutor(min(WORKERS, len(jobs)), thread_name_prefix="asking")
     futures = {key: pool.submit(run, key, job) for key, job in jobs.items()}
-    wait(futures.values(), timeout=max(until - time.monotonic(), 0.0))
+    with turns.aside():
+        wait(futures.values(), timeout=max(until - time.monotonic(), 0.0))
     over.set()
     pool.shutdown(wait=False, cancel_futures=True)
     outcomes: dict[K, tuple[T | Exception, float]] = {}

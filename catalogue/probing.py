@@ -16,7 +16,7 @@ from celery import current_app
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from anibridge.lib import http
+from anibridge.lib import http, turns
 from anibridge.lib.errors import AniBridgeError, Cancelled
 from anibridge.lib.text import shorten
 from catalogue import availability, health, packs
@@ -204,7 +204,8 @@ def _round(tasks: Sequence[Task], deadline: float, probed: Probed) -> list[Task]
     started = time.monotonic()
     pool = ThreadPoolExecutor(min(WORKERS, len(tasks)), thread_name_prefix="probe")
     runs = [_started(task, pool, over, began) for task in tasks]
-    wait([run.future for run in runs], timeout=max(deadline - time.monotonic(), 0.0))
+    with turns.aside():
+        wait([run.future for run in runs], timeout=max(deadline - time.monotonic(), 0.0))
     over.set()
     for run in runs:
         _forget(run)  # whoever asks from now on has more time than this one

@@ -8,19 +8,26 @@ no time has to be waited for.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
 
-from qbshim import triggers
+from downloads.models import Job, JobStatus
+from qbshim import rows, triggers
 from qbshim.models import Change, ChangeKind
+from qbshim.rows import Row
 
 KEPT_SECONDS = 1800
 """How long rows stay. Twice what an answer may be old, and clocks of two machines may differ by the rest."""
 VALID_SECONDS = 600
 """After so long without a question a client is given the whole again."""
 _LOG = Change._meta.db_table
+_RUNNING = (
+    f"SELECT id FROM {Job._meta.db_table} "  # noqa: S608
+    f"WHERE removed_at IS NULL AND status = '{JobStatus.DOWNLOADING.value}'"
+)
+"""Of what runs, the times change without anybody writing them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +45,37 @@ class Mark:
 
 @dataclass(slots=True)
 class Changes:
-    """What changed since a mark. The maps go from a job to the `old` of its first change, None for a new one."""
+    """What changed since a mark. The maps go from a job to the `old` of its first change, None for a new one.
 
-    jobs: dict[int, str | None]
-    tasks: dict[int, str | None]
+    `current` has the jobs of both maps and those that run, as they are at the present moment; deleted ones too, as long
+    as their row is there.
+    """
+
+    jobs: dict[int, str | None] = field(default_factory=dict)
+    tasks: dict[int, str | None] = field(default_factory=dict)
+    current: dict[int, Row] = field(default_factory=dict)
     reorders: bool = False
     labels: bool = False
     settings: bool = False
     reset: bool = False
+
+    @property
+    def only_jobs(self) -> bool:
+        """Whether nothing else has changed, so that they say it all."""
+        return not (self.reorders or self.labels or self.settings or self.reset)
+
+    def note(self, kind: int, job_id: int, old: str | None) -> None:
+        """Put in the first change of one thing."""
+        if kind == ChangeKind.JOB:
+            self.jobs[job_id] = old
+        elif kind == ChangeKind.TASK:
+            self.tasks[job_id] = old
+        elif kind == ChangeKind.LABEL:
+            self.labels = True
+        elif kind == ChangeKind.SETTING:
+            self.settings = True
+        else:
+            self.reset = True
 
 
 @contextmanager
@@ -73,33 +103,32 @@ def mark() -> Mark:
 
 
 def since(before: Mark) -> tuple[Mark, Changes]:
-    """The present moment, and what the answer with the other mark did not hold."""
+    """The present moment, and what the answer with the other mark did not hold.
+
+    One statement: what it finds is of one moment also without `snapshot`.
+    """
     unseen, params = _unseen(before)
+    columns, tasks = rows.selection(few=True)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT m.*, c.kind, c.job_id, c.old, f.reorders FROM ({_present()}) m "  # noqa: S608
-            "LEFT JOIN (SELECT MIN(id) AS id, MAX(CAST(reorders AS INTEGER)) AS reorders "
-            f"FROM {_LOG} WHERE {unseen} GROUP BY kind, job_id) f ON 1 = 1 "
-            f"LEFT JOIN {_LOG} c ON c.id = f.id",
+            f"SELECT m.*, f.job_id, c.kind, c.old, f.reorders, {columns} FROM ({_present()}) m "  # noqa: S608
+            "LEFT JOIN (SELECT MIN(id) AS id, job_id, MAX(CAST(reorders AS INTEGER)) AS reorders "
+            f"FROM {_LOG} WHERE {unseen} GROUP BY kind, job_id "
+            f"UNION ALL SELECT NULL, r.id, 0 FROM ({_RUNNING}) r) f ON 1 = 1 "
+            f"LEFT JOIN {_LOG} c ON c.id = f.id "
+            f"LEFT JOIN {Job._meta.db_table} j ON j.id = f.job_id {tasks}",
             params,
         )
-        rows = cursor.fetchall()
-    found = Changes(jobs={}, tasks={})
-    for *_, kind, job_id, old, reorders in rows:
-        if kind is None:  # nothing but the mark
-            continue
-        found.reorders |= bool(reorders)
-        if kind == ChangeKind.JOB:
-            found.jobs[job_id] = old
-        elif kind == ChangeKind.TASK:
-            found.tasks[job_id] = old
-        elif kind == ChangeKind.LABEL:
-            found.labels = True
-        elif kind == ChangeKind.SETTING:
-            found.settings = True
-        else:
-            found.reset = True
-    return Mark(*rows[0][:-4]), found
+        fetched = cursor.fetchall()
+    found, width = Changes(), 3 if connection.vendor == "postgresql" else 1
+    for values in fetched:
+        job_id, kind, old, reorders = values[width : width + 4]
+        if kind is not None:
+            found.note(kind, job_id, old)
+            found.reorders |= bool(reorders)
+        if values[width + 4] is not None and job_id not in found.current:
+            found.current[job_id] = rows.of(values[width + 4 :])
+    return Mark(*fetched[0][:width]), found
 
 
 def _present() -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 
-from qbshim import auth, origin, turns
+from anibridge.lib import turns
+from qbshim import auth, origin
 from qbshim.auth import Client
 from qbshim.errors import (
     TEXT,

@@ -9,8 +9,9 @@ known (any more) leads to the whole.
 import copy
 import hashlib
 import json
+import threading
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,7 +32,8 @@ from qbshim.rows import Row
 RID_WRAPS_AT: Final = 1_000_000
 REMEMBERED: Final = 16
 """Answers of one session that a client may still have as its last one."""
-_RUNNING = "j.status = 'downloading'"
+AT_HAND: Final = 64
+"""Answers of all sessions that a process need not ask the database for."""
 _COMPLETED = JobStatus.COMPLETED.value
 _STATUS, _HASH, _SITE = (rows.FIELDS.index(name) for name in ("status", "infohash", "source_site"))
 
@@ -48,24 +50,32 @@ def answer(session: ClientSession, rid: int) -> str:
 def _answer(session: ClientSession, rid: int) -> str:
     point = _point(session, rid)
     now = time.time()
-    with changes.snapshot():
-        found: Changes | None = None
-        if point is None:
-            mark = changes.mark()
-        else:
-            mark, found = changes.since(Mark(*point.mark))
-        if point is None or found is None or found.reset:
-            data, torrents = _whole(now)
-        else:
-            data, torrents = _difference(point, found, now), ""
+    mark, data, torrents = _told(point, now)
     if point is not None and not data.told and now - point.at < changes.VALID_SECONDS / 2:
         # It has everything: the number of its last answer will do for this one, and nothing has to be written.
         return rendering.encode({"rid": point.rid})
     labels = point.labels if data.labels is None and point is not None else data.labels
     point = SyncPoint(mark=mark.stored(), at=now, labels=labels, state=data.state)
-    data.told["rid"] = _remember(session, point)
+    data.told["rid"] = _keep(session, point)
     text = rendering.encode(data.told)
     return f'{text[:-1]},"torrents":{torrents}}}' if torrents else text
+
+
+def _told(point: SyncPoint | None, now: float) -> tuple[Mark, "Answer", str]:
+    """What a client with this point is to be told, at which mark, and all torrents as text where it is everything."""
+    if point is not None:
+        mark, found = changes.since(Mark(*point.mark))
+        before = _jobs_before(found)
+        if found.only_jobs and not _moved_between_categories(before, found.current):
+            return mark, _difference(point, found, before, now), ""
+    # What else is read must be of the same moment.
+    with changes.snapshot():
+        if point is None:
+            return changes.mark(), *_whole(now)
+        mark, found = changes.since(Mark(*point.mark))
+        if found.reset:
+            return mark, *_whole(now)
+        return mark, _difference(point, found, _jobs_before(found), now), ""
 
 
 @dataclass(slots=True)
@@ -82,9 +92,15 @@ def _point(session: ClientSession, rid: int) -> SyncPoint | None:
     if rid <= 0 or not changes.are_kept():
         return None
     oldest = time.time() - changes.VALID_SECONDS
+    remembered = points.get(session, rid)
+    if remembered is not None and remembered.dialect == dialect():
+        return remembered if remembered.at >= oldest else None
     # The newest: the numbers go round.
     found = SyncPoint.objects.raw(_newest(), [session.pk, rid, dialect(), oldest])
-    return next(iter(found), None)
+    point = next(iter(found), None)
+    if point is not None:
+        points.put(session, point)
+    return point
 
 
 @lru_cache(maxsize=1)
@@ -97,6 +113,43 @@ def _newest() -> str:
     return sql_of(of_session.filter(at__gte=0.0).order_by("-id")[:1])[0]
 
 
+class _Points:
+    """The points that this process wrote or read last. Their rows never change, so what is here is as good as they are.
+
+    By the session's digest and birth, too: a database that was put back may give its number to another one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[Any, ...], SyncPoint] = OrderedDict()
+
+    def get(self, session: ClientSession, rid: int) -> SyncPoint | None:
+        """The point of this number, if it is here."""
+        with self._lock:
+            return self._known.get(self._key(session, rid))
+
+    def put(self, session: ClientSession, point: SyncPoint) -> None:
+        """Here it is; the oldest one goes for it."""
+        with self._lock:
+            key = self._key(session, point.rid)
+            self._known[key] = point
+            self._known.move_to_end(key)
+            while len(self._known) > AT_HAND:
+                self._known.popitem(last=False)
+
+    def forget(self) -> None:
+        """All of them."""
+        with self._lock:
+            self._known.clear()
+
+    @staticmethod
+    def _key(session: ClientSession, rid: int) -> tuple[Any, ...]:
+        return session.key, session.created_at, rid
+
+
+points = _Points()
+
+
 def dialect() -> str:
     """What makes the same job look otherwise to a client: another version, or another public folder.
 
@@ -106,7 +159,7 @@ def dialect() -> str:
     return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
 
 
-def _remember(session: ClientSession, point: SyncPoint) -> int:
+def _keep(session: ClientSession, point: SyncPoint) -> int:
     """Keep what was answered under a number of its own; returns that."""
     point.session, point.dialect = session, dialect()
     rid = _kept_at_once(point) if connection.vendor == "postgresql" else _kept(point)
@@ -115,6 +168,8 @@ def _remember(session: ClientSession, point: SyncPoint) -> int:
     if rid % REMEMBERED == 1:
         newest = session.points.order_by("-id").values_list("pk", flat=True)[:REMEMBERED]
         session.points.exclude(pk__in=list(newest)).delete()
+    point.rid = rid
+    points.put(session, point)
     return rid
 
 
@@ -180,12 +235,11 @@ def _labels() -> dict[str, Any]:
     }
 
 
-def _difference(point: SyncPoint, found: Changes, now: float) -> Answer:
+def _difference(
+    point: SyncPoint, found: Changes, before: Mapping[int, Row | None], now: float
+) -> Answer:
     """What a client with this point has not been told. Empty parts are left out."""
-    ids = set(found.jobs) | set(found.tasks)
-    # Of what runs, the times change without anybody writing them.
-    current = rows.fetch_some(ids, _RUNNING)
-    before = {job_id: _before(job_id, found, current) for job_id in ids}
+    current = found.current
     data: dict[str, Any] = {}
     _put_torrents(data, before, current, point.at, now)
     if found.reorders:
@@ -202,6 +256,12 @@ def _difference(point: SyncPoint, found: Changes, now: float) -> Answer:
     if changed:
         data["server_state"] = changed
     return Answer(data, labels, state)
+
+
+def _jobs_before(found: Changes) -> dict[int, Row | None]:
+    """The jobs that changed as the client was told of them."""
+    ids = found.jobs.keys() | found.tasks.keys()
+    return {job_id: _before(job_id, found, found.current) for job_id in ids}
 
 
 def _before(job_id: int, found: Changes, current: Mapping[int, Row]) -> Row | None:

@@ -6,7 +6,7 @@ log, so a row can be read back as it was (`Row.before`).
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -153,18 +153,6 @@ def fetch_values(
     return _read(rest, params, few=bool(params or page))
 
 
-def fetch_some(ids: Iterable[int], where: str = "FALSE") -> dict[int, Row]:
-    """The jobs with these ids, also deleted ones, and the present ones that `where` is true for."""
-    found: dict[int, Row] = {}
-    wanted = list(ids)
-    for start in range(0, max(len(wanted), 1), AT_ONCE):
-        some = wanted[start : start + AT_ONCE]
-        marks = ", ".join(["%s"] * len(some)) or "NULL"
-        condition = f"WHERE j.id IN ({marks}) OR (j.removed_at IS NULL AND ({where}))"
-        found |= {row.pk: row for row in map(of, _read(condition, some))}
-    return found
-
-
 def of(values: tuple[Any, ...]) -> Row:
     """The row of what the database gave."""
     row = Row(*values)
@@ -178,22 +166,28 @@ def of(values: tuple[Any, ...]) -> Row:
 
 def _read(rest: str, params: Sequence[Any], *, few: bool = True) -> list[tuple[Any, ...]]:
     # Nothing of a client's is ever part of the text: values are parameters.
+    columns, tasks = selection(few=few)
     with connection.cursor() as cursor:
-        cursor.execute(f"{_select(connection.vendor, few)} {rest}", list(params))
+        cursor.execute(f"SELECT {columns} FROM {_JOBS} j {tasks} {rest}", list(params))  # noqa: S608
         return cursor.fetchall()
 
 
+def selection(*, few: bool) -> tuple[str, str]:
+    """SQL for the columns of a Row of the job `j`, and for the join of its task, `t`, which some of them are of.
+
+    `few`: whether most rows of the tables will not be read.
+    """
+    return _selection(connection.vendor, few)
+
+
 @lru_cache(maxsize=4)
-def _select(vendor: str, few: bool) -> str:
+def _selection(vendor: str, few: bool) -> tuple[str, str]:
     columns = [expression(column, "j") for column in JOB] + [expression(one, "t") for one in TASK]
     tasks = _TASKS
     if few and vendor == "postgresql":
         # Else it reads the whole table for a hundred rows, at eight times the cost.
         tasks = f"LATERAL (SELECT * FROM {_TASKS} WHERE job_id = j.id OFFSET 0)"  # noqa: S608
-    return (
-        f"SELECT {', '.join(columns)}, t.magnet FROM {_JOBS} j "  # noqa: S608
-        f"LEFT JOIN {tasks} t ON t.job_id = j.id"
-    )
+    return f"{', '.join(columns)}, t.magnet", f"LEFT JOIN {tasks} t ON t.job_id = j.id"
 
 
 def _flag(value: object) -> bool | None:

@@ -8,6 +8,7 @@ from typing import Final
 from django.conf import settings
 from django.core.cache import cache
 
+from anibridge.lib import turns
 from anibridge.lib.text import shorten
 from catalogue import feed, grabs, verifying
 from catalogue.errors import UnknownSite
@@ -45,12 +46,12 @@ def find(query: Query, *, sites: Collection[str], client: str, base_url: str) ->
         return []
     where = _where(base_url)
     if query.is_feed:
-        elements = _feed(query, sites, client, where)
+        with turns.turn():
+            elements = _feed(query, sites, client, where)
         test = items.connectivity(query.categories) if _is_untouched(query, elements) else None
         return [render.of_item(offering.linked(test, where))] if test else elements
-    with overload.slot():
-        offers = _found(query, sites)
-    return [offering.element(offer, where) for offer in offers]
+    with overload.slot(), turns.turn():
+        return [offering.element(offer, where) for offer in _found(query, sites)]
 
 
 def verify(text: str) -> str:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import requests
 import requests.utils
 
+from anibridge.lib import turns
 from anibridge.lib.guard import AllowedHosts, default_allowed
 from anibridge.lib.outbound import (
     AddressRefused,
@@ -243,7 +244,7 @@ def fetch(
     `follow=False` gives a redirect itself. Raises only errors of `anibridge.lib.outbound` and what a
     surrounding `cancellation` raises.
     """
-    with stream(
+    opened = stream(
         url,
         session=session,
         method=method,
@@ -253,7 +254,8 @@ def fetch(
         total=timeout,
         max_bytes=max_bytes,
         follow=follow,
-    ) as answer:
+    )
+    with turns.aside(), opened as answer:
         body = b"" if method.upper() == "HEAD" else b"".join(answer.iter_bytes())
         return Fetched(url=answer.url, status=answer.status, headers=answer.headers, body=body)
 

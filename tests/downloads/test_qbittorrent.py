@@ -139,7 +139,8 @@ def _progress(job: Job, name: str) -> float:
 
 
 def row_of(job: Job) -> Row:
-    return rows.fetch_some({job.pk}, "1 = 0")[job.pk]
+    [found] = rows.fetch("j.id = %s", [job.pk])
+    return found
 
 
 def test_a_limit_that_is_set_while_it_runs_reaches_it(box, seeder: QB, leecher: QB, film: Seeded):

@@ -13,7 +13,7 @@ from django.test import Client
 from catalogue.models import Site
 from catalogue.releases import Identity, Release
 from downloads.models import Job
-from qbshim import auth, order, preferences
+from qbshim import auth, maindata, order, preferences
 from tests.catalogue.factories import SiteFactory
 from tests.downloads.factories import JobFactory, JobFileFactory
 
@@ -66,6 +66,15 @@ def nothing_remembered() -> Iterator[None]:
     order.current.forget()
     preferences.believed.forget()
     auth.passwords.forget()
+    maindata.points.forget()
+
+
+@pytest.fixture(params=["the same process", "another process"])
+def asked_next(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which web process answers what a client of `sync/maindata` asks next."""
+    if request.param == "another process":
+        monkeypatch.setattr(maindata.points, "get", lambda *_: None)
+    return str(request.param)
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,8 @@ from tests.qbshim.conftest import Caller
 from tests.qbshim.factories import ClientTaskFactory
 from tests.qbshim.mirror import Clock, Mirror
 
+pytestmark = pytest.mark.usefixtures("asked_next")
+
 
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
