@@ -1,8 +1,11 @@
-"""The list of films that a site has of a title: from memory, or from the site within a search's time."""
+"""The list of films that a site has of a title: from memory, or from the site within a search's time. Its page as well,
+where a search cannot wait until a worker has read it."""
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TypeVar
 
 from django.core.cache import cache
 from django.utils import timezone
@@ -13,16 +16,17 @@ from catalogue.fetching import SiteClient, client_for
 from catalogue.models import Site
 from catalogue.parallel import side_by_side
 from catalogue.results import Answered
-from catalogue.sites.base import EpisodeFacts
+from catalogue.sites.base import EpisodeFacts, TitleFacts
 from catalogue.suggesting import note_failure
 
 KEPT_SECONDS = 600
 SHARE = 0.6
-"""The part of what is left of a search's time that the lists may take."""
+"""The part of what is left of a search's time that the lists may take, and then the pages."""
 MAX_FILMS = 1000
 Films = tuple[EpisodeFacts, ...]
 Key = tuple[str, str]
 """Site id and slug."""
+T = TypeVar("T")
 
 
 def read(
@@ -30,19 +34,46 @@ def read(
 ) -> dict[Key, Films]:
     """The films of each title; one that could not be asked for has no entry, and why not goes into `answered`."""
     found: dict[Key, Films] = {}
-    jobs: dict[Key, Callable[[], Films]] = {}
     clients: dict[Key, SiteClient] = {}
-    now = timezone.now()
     for site, slug in titles:
-        client = clients[site.pk, slug] = client_for(site)
+        client = client_for(site)
         kept = cache.get(_key(client, slug))
         if kept is not None:
             found[site.pk, slug] = _restored(kept)
-        elif site.is_backing_off(now):
-            answered.troubles[site.pk] = "is left alone for a while after failures"
-        else:
-            jobs[site.pk, slug] = _job(client, slug)
-    moment = time.monotonic()
+        elif _may_be_asked(site, answered):
+            clients[site.pk, slug] = client
+    jobs = {key: partial(fetch, client, key[1]) for key, client in clients.items()}
+    for key, films in _asked(jobs, deadline, answered).items():
+        found[key] = films
+        cache.set(_key(clients[key], key[1]), _stored(films), KEPT_SECONDS)
+    return found
+
+
+def pages(
+    titles: Iterable[tuple[Site, str]], *, deadline: float, answered: Answered
+) -> dict[Key, TitleFacts]:
+    """What the titles' own pages say; one that could not be read has no entry, and why not goes into `answered`."""
+    jobs = {
+        (site.pk, slug): partial(client_for(site).title, slug)
+        for site, slug in titles
+        if _may_be_asked(site, answered)
+    }
+    return _asked(jobs, deadline, answered)
+
+
+def _may_be_asked(site: Site, answered: Answered) -> bool:
+    if site.is_backing_off(timezone.now()):
+        answered.troubles[site.pk] = "is left alone for a while after failures"
+        return False
+    return True
+
+
+def _asked(
+    jobs: Mapping[Key, Callable[[], T]], deadline: float, answered: Answered
+) -> dict[Key, T]:
+    """What came of the jobs, side by side and in time."""
+    found: dict[Key, T] = {}
+    now, moment = timezone.now(), time.monotonic()
     outcomes = side_by_side(jobs, moment + max(deadline - moment, 0.0) * SHARE)
     told: dict[str, list[SiteError | None]] = {}
     for key, (outcome, seconds) in outcomes.items():
@@ -55,7 +86,6 @@ def read(
             continue
         told.setdefault(key[0], []).append(None)
         found[key] = outcome
-        cache.set(_key(clients[key], key[1]), _stored(outcome), KEPT_SECONDS)
     for site_id, said in told.items():
         health.told(site_id, said, since=now)
     return found
@@ -67,10 +97,6 @@ def fetch(client: SiteClient, slug: str) -> Films:
         return client.season(slug, 0)[:MAX_FILMS]
     except NotFound:
         return ()
-
-
-def _job(client: SiteClient, slug: str) -> Callable[[], Films]:
-    return lambda: fetch(client, slug)
 
 
 def _stored(films: Films) -> list[tuple[int, int, str, str]]:

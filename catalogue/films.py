@@ -25,6 +25,8 @@ from catalogue.words import parse
 OTHER_NAMES = 5
 """Under how many of a title's names the other sites are looked through, when only its IMDb id is asked for."""
 HITS = 20
+YEARS_AFTER = 3
+"""How long after the end of a series a film of its name may be its own; later it is likelier somebody else's."""
 
 
 def find_films(
@@ -148,7 +150,8 @@ def _undated(query: str) -> tuple[str, int | None]:
 class _Film:
     """The film of a list that is meant. It was asked for as `name`, of `year`; it was made in `made`, where that is
     known. `only` says that its title is nothing but this film, `alone` that only the film is called so, `news` that the
-    year was not known before."""
+    year was not known before. `series` are the years of a series that is called just like it, as far as they are known:
+    it may be another film than the one that was asked for by a name which both bear."""
 
     facts: EpisodeFacts
     score: Score
@@ -158,6 +161,7 @@ class _Film:
     only: bool = False
     alone: bool = False
     news: bool = False
+    series: tuple[int | None, int | None] | None = None
 
 
 @dataclass(slots=True)
@@ -202,11 +206,34 @@ class _Search:
         )
         names = _all_names(one.key for one in series if one.whole) if series else {}
         self.in_question, self._years = [one.key for one in series], None
+        facts |= self._of_pages(series, lists, facts, names)
         found = (
             self._target(one, lists.get(one.key), facts.get(one.key), names.get(one.key, []))
             for one in series
         )
         return [target for target in found if target is not None]
+
+    def _of_pages(
+        self,
+        series: Sequence[_Series],
+        lists: Mapping[Key, Films],
+        facts: Mapping[Key, Facts],
+        names: Mapping[Key, Sequence[str]],
+    ) -> dict[Key, Facts]:
+        """What the pages say of titles of which nothing was learnt and that have a film of their own name: only they
+        tell whether it is the film of the year that was asked for. A worker would tell it the next search."""
+        unknown = [
+            one
+            for one in series
+            if one.whole and one.year and not (one.key in facts and facts[one.key].learned_at)
+            and filmyears.namesake(filmyears.numbered(lists.get(one.key, ())), names.get(one.key, ()))
+        ]  # fmt: skip
+        told = filmlists.pages(
+            [(one.site, one.hit.slug) for one in unknown],
+            deadline=self.deadline,
+            answered=self.answered,
+        )
+        return {key: resolving.facts_on(page, facts.get(key)) for key, page in told.items()}
 
     def _target(
         self, one: _Series, films: Films | None, facts: Facts | None, names: Sequence[str]
@@ -249,7 +276,8 @@ class _Search:
         # The title's other names are as good as the one that was asked for.
         if one.whole and (film := filmyears.namesake(listed, names)):
             made = filmnames.year_in(film.german_title, film.english_title)
-            return _Film(film, one.hit.score, called, one.year, made)
+            between = (facts.year, facts.end_year) if facts else (None, None)
+            return _Film(film, one.hit.score, called, one.year, made, series=between)
         series = [facts.name] if facts else []
         series += [one.hit.name] if one.via != "film" and one.hit.name not in series else []
         # A year may be part of the name; then it says nothing about when the film was made.
@@ -309,7 +337,22 @@ def _problem(film: _Film | None) -> str:
         return "none of its films is called so"
     if film.year is not None and film.made is not None and not is_near(film.made, film.year):
         return f"is of {film.made}"
+    if film.year is not None and film.made is None and film.series is not None:
+        return _problem_of_namesake(film.name, film.year, film.series)
     if film.made is None and film.alone and len(parse(film.name).core) < 2:
         # «Red» is many films; a wrong one would be imported as the one that was asked for.
         return "a single word is too little to go by where the film's year is not known"
+    return ""
+
+
+def _problem_of_namesake(name: str, year: int, series: tuple[int | None, int | None]) -> str:
+    """Why a film of unknown year that is called just like its series is not the one of this year that is asked for."""
+    first, last = series
+    if first is None:
+        alone = len(parse(name).core) < 2
+        return (
+            "a single word is too little to go by where nobody says of when it is" if alone else ""
+        )
+    if year < first - 1 or (last is not None and year > last + YEARS_AFTER):
+        return f"its series is of {first}, and nobody says of when the film is"
     return ""

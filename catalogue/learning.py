@@ -125,7 +125,7 @@ def _list(client: SiteClient, slug: str, facts: TitleFacts) -> Films:
 def _films(title: Title, facts: TitleFacts, films: Films) -> dict[int, _Film]:
     """The films of a list by number. The metadata service is asked where no name says when a film was made."""
     listed = filmyears.numbered(films)
-    told = _values(facts)
+    told = values_of(facts)
     year = told["year"] or title.year
     alone = filmyears.is_alone(listed, told["seasons"])
     if alone:
@@ -150,7 +150,7 @@ def _remember(
     """Whether names came or went; None when the title has gone meanwhile. Without its films the title stays due."""
     # After a refresh that is under way, not in its middle: it may be about to drop the title.
     Site.objects.select_for_update(no_key=True).get(pk=site_id)
-    known = {name: value for name, value in _values(facts).items() if value not in (None, "", [])}
+    known = {name: value for name, value in values_of(facts).items() if value not in (None, "", [])}
     if films is not None:
         known["learned_at"] = began
     title = Title.objects.filter(site_id=site_id, slug=slug).first()
@@ -225,7 +225,7 @@ def publish() -> int:
     return Site.objects.filter(pk__in=sites).update(index_generation=F("index_generation") + 1)
 
 
-def _values(facts: TitleFacts) -> dict[str, Any]:
+def values_of(facts: TitleFacts) -> dict[str, Any]:
     """The facts as the columns hold them; what no column can hold is as good as not said."""
     imdb = facts.imdb_id or ""
     cover = without_controls(facts.cover or "").strip()

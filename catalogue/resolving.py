@@ -22,6 +22,7 @@ from catalogue.queries import split_season, split_year
 from catalogue.results import Answered, Considered
 from catalogue.shows import Ids
 from catalogue.sites import get_adapter
+from catalogue.sites.base import TitleFacts
 
 TITLES_PER_SITE = 3
 HITS_PER_SITE = 20
@@ -351,6 +352,17 @@ def _is_over(choice: Choice, site: Site, facts: Facts | None) -> bool:
         return False
     later = max(facts.seasons, default=0) > choice.season
     return later or (facts.end_year is not None and facts.end_year < timezone.now().year)
+
+
+def facts_on(page: TitleFacts, known: Facts | None) -> Facts:
+    """What a title's page says just now, over what was known of it before."""
+    # A title that the index does not have has no row to learn for.
+    learned_at = known.learned_at if known else timezone.now()
+    told = learning.values_of(page)
+    return Facts(
+        known.name if known else page.name,
+        told["year"], told["end_year"], told["imdb_id"], tuple(told["seasons"]), learned_at,
+    )  # fmt: skip
 
 
 def facts_of(titles: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Facts]:

@@ -22,7 +22,7 @@ class SiteFactory(DjangoModelFactory):
     site_id = "aniworld"
     display_name = factory.LazyAttribute(lambda site: site.site_id.title())
     base_url = CLOSED_PORT
-    search_priority = factory.Sequence(lambda n: n + 1)
+    search_priority = factory.Sequence(lambda n: n + 101)
     default_languages = factory.LazyFunction(lambda: [GERMAN_DUB, GERMAN_SUB])
     enabled = True
 

@@ -190,6 +190,67 @@ def test_its_page_tells_the_year(indexed: FaultySite):
     assert notes(found) == {"is of 2018"}
 
 
+def test_a_film_of_another_year_is_refused_before_anything_was_learnt(indexed: FaultySite):
+    found = search.films("Sintel 1999", sites=["demo"], budget=PATIENT)
+    assert found.entries == []
+    assert notes(found) == {"its series is of 2010, and nobody says of when the film is"}
+    assert indexed.asked() == ["/anime/stream/sintel/filme", "/anime/stream/sintel"]
+    assert titles(search.films("Sintel 2011", sites=["demo"], budget=PATIENT)) >= {"Sintel.2011"}
+    found = search.films(f"{LAMPS} 2016", budget=PATIENT)
+    assert found.entries == []
+    assert notes(found) == {"is of 2018"}, "a title that is nothing but a film"
+
+
+def test_the_page_is_read_only_where_the_year_depends_on_it(indexed: FaultySite):
+    search.films("Sintel", sites=["demo"], budget=PATIENT)
+    search.films(f"{GIRL} Gateway Timeout 2016", budget=PATIENT)
+    assert not {"/anime/stream/sintel", f"/anime/stream/{SLUG}"} & set(indexed.asked())
+    learn("sintel")
+    indexed.asked()
+    assert search.films("Sintel 1999", sites=["demo"], budget=PATIENT).entries == []
+    assert "/anime/stream/sintel" not in indexed.asked()
+
+
+def test_a_page_that_cannot_be_read_leaves_a_single_word_too_little(indexed: FaultySite):
+    indexed.fail("/anime/stream/sintel", 503)
+    found = search.films("Sintel 2010", sites=["demo"], budget=PATIENT)
+    assert found.entries == []
+    assert "a single word" in notes(found).pop()
+    assert "503" in found.troubles["demo"]
+    page = "/anime/stream/das-haus-der-tausend-lampen"
+    indexed.fail(page, 503)
+    assert titles(search.films(f"{LAMPS} 2018", budget=PATIENT)) == {
+        "Das.Haus.der.tausend.Lampen.2018"
+    }
+
+
+@pytest.mark.parametrize(
+    ("of", "until", "asked", "meant"),
+    [
+        (2014, 2016, 2013, True),
+        (2014, 2016, 2019, True),
+        (2014, 2016, 2012, False),
+        (2014, 2016, 2020, False),
+        (2014, None, 2020, True),
+        (2014, None, 1999, False),
+        (None, None, 1999, True),
+    ],
+)
+def test_a_film_that_is_called_like_its_series_is_of_its_time(
+    indexed: FaultySite, of: int | None, until: int | None, asked: int, meant: bool
+):
+    page = indexed.server.routes.layout.respond("GET", FILMS, {}).body
+    indexed.fail(FILMS, 200, page.replace("Gateway Timeout [Movie]", GIRL).encode())
+    learn(SLUG)
+    Title.objects.filter(slug=SLUG).update(year=of, end_year=until)
+    found = search.films(f"{GIRL} {asked}", budget=PATIENT)
+    assert places(found) == ({(SLUG, 0, 1)} if meant else set())
+    assert notes(found) == (
+        set() if meant else {f"its series is of {of}, and nobody says of when the film is"}
+    )
+    assert places(search.films(GIRL, budget=PATIENT)) == {(SLUG, 0, 1)}, "who names no year"
+
+
 def test_a_title_with_a_single_film_is_that_film_whatever_the_film_is_called(
     indexed: FaultySite,
 ):
