@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from anibridge.lib import http, media, ytdlp
 from anibridge.lib.errors import AniBridgeError, Cancelled
-from anibridge.lib.prepared import sql_of
+from anibridge.lib.prepared import instances, sql_of
 from anibridge.lib.ranged import RangedFile
 from anibridge.lib.text import shorten
 from catalogue import packs
@@ -213,7 +213,7 @@ def cached(
     slugs = list(dict.fromkeys(slug for _, slug in found))
     numbers = [number for number in (season, episode) if number is not None]
     statement = _of_titles(len(sites), len(slugs), season is not None, episode is not None)
-    rows = AvailabilityRecord.objects.raw(statement, [*sites, *slugs, *numbers])
+    rows = instances(AvailabilityRecord, statement, [*sites, *slugs, *numbers])
     for row in sorted(rows, key=lambda one: (one.season, _place(one.episode), one.language)):
         held = found.get((row.site_id, row.slug))
         if held is not None and row.checked_at > oldest[row.site_id, row.is_available]:

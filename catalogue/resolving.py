@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from django.utils import timezone
 
-from anibridge.lib.prepared import sql_of
+from anibridge.lib.prepared import instances, sql_of
 from catalogue import learning, suggesting
 from catalogue.index import current
 from catalogue.matching import Hit, Score
@@ -372,7 +372,8 @@ def facts_of(titles: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Facts]:
         return {}
     sites = list({site_id for site_id, _ in wanted})
     slugs = list({slug for _, slug in wanted})
-    rows = Title.objects.raw(_facts(len(sites), len(slugs)), [*sites, *slugs])
+    statement = _facts(len(sites), len(slugs))
+    rows = instances(Title, statement, [*sites, *slugs], only=_LEARNT)
     return {
         (row.site_id, row.slug): Facts(
             row.name, row.year, row.end_year, row.imdb_id, tuple(row.seasons or ()), row.learned_at
@@ -381,14 +382,16 @@ def facts_of(titles: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Facts]:
     }
 
 
+_LEARNT = ("site", "slug", "name", "year", "end_year", "imdb_id", "seasons", "learned_at")
+
+
 @lru_cache(maxsize=256)
 def _facts(sites: int, slugs: int) -> str:
     """SQL for the titles with these slugs of these sites."""
     rows = Title.objects.filter(
         site__in=[str(n) for n in range(sites)], slug__in=[str(n) for n in range(slugs)]
     ).order_by()
-    fields = ("site", "slug", "name", "year", "end_year", "imdb_id", "seasons", "learned_at")
-    return sql_of(rows.only(*fields))[0]
+    return sql_of(rows.only(*_LEARNT))[0]
 
 
 def _hits(query: str, sites: Collection[Site]) -> dict[str, list[Hit]]:

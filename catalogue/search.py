@@ -14,7 +14,7 @@ from typing import Literal
 from django.conf import settings
 from django.utils import timezone
 
-from anibridge.lib.prepared import sql_of
+from anibridge.lib.prepared import instances, sql_of
 from catalogue import availability, learning, packs, places, probing, resolving
 from catalogue.availability import Finding
 from catalogue.errors import UnknownSite
@@ -133,7 +133,7 @@ def probe_now(site_id: str, slug: str, season: int, episode: int | None) -> int:
 def _sites(asked: Sequence[str] | None) -> list[Site]:
     """The enabled sites that there is an adapter for, preferred first."""
     names = sorted(SITES) if asked is None else sorted(set(SITES) & set(asked))
-    return list(Site.objects.raw(_enabled(len(names)), names)) if names else []
+    return instances(Site, _enabled(len(names)), names) if names else []
 
 
 @lru_cache(maxsize=64)

@@ -27,7 +27,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from anibridge.lib import apikeys
-from anibridge.lib.prepared import sql_of
+from anibridge.lib.prepared import instances, sql_of
 from anibridge.lib.text import shorten
 from qbshim import bans, origin, preferences
 from qbshim.errors import Banned
@@ -145,7 +145,8 @@ def _session(request: HttpRequest) -> ClientSession | None:
         now = timezone.now()
         statement, fixed = _with_user()
         params = [*fixed, connection.ops.adapt_datetimefield_value(now), _digest(cookie)]
-        session = next(iter(ClientSession.objects.raw(statement, params)), None)
+        found = instances(ClientSession, statement, params, also=("password", "may"))
+        session = next(iter(found), None)
         if session is not None and _still_valid(session):
             _prolong(session, now)
             return session

@@ -8,10 +8,10 @@ from typing import Final
 Headers = list[tuple[bytes, bytes]]
 
 MAX_RANGES: Final = 16
-_RANGE = re.compile(r"bytes=\s*(?:\d{0,18}-\d{0,18})(?:\s*,\s*\d{0,18}-\d{0,18})*", re.ASCII)
+_RANGE = re.compile(r"bytes=\s*(?:\d{0,18}-\d{0,18})(?:\s*,\s*\d{0,18}-\d{0,18})*", re.ASCII | re.I)
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,200}"')
 _DATE = re.compile(r"[A-Za-z]{3}, \d\d [A-Za-z]{3} \d{4} \d\d:\d\d:\d\d GMT")
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII | re.I)
 _PRINTABLE = re.compile(r"[\x20-\x7e]{0,4096}")
 _NAME = re.compile(r"[A-Za-z0-9-]{1,60}")
 _OURS = frozenset(
@@ -60,7 +60,8 @@ def from_client(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
         if name == "range" and len(value) <= 400 and value.count(",") < MAX_RANGES:
             if _RANGE.fullmatch(value) and all(map(_is_span, value[6:].split(","))):
-                passed["Range"] = value
+                # Its unit may be written as one likes (RFC 9110 §14.1); not every host knows that.
+                passed["Range"] = f"bytes={value[6:]}"
         elif name == "if-range" and (_TAG.fullmatch(value) or _DATE.fullmatch(value)):
             passed["If-Range"] = value
         elif name == "if-none-match" and _tags(value):

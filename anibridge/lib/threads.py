@@ -44,8 +44,10 @@ class _Responder(wsgi.WSGIResponder):
 
     async def sender(self, send: Send) -> None:
         await super().sender(send)
-        for message in self._held or ():
-            await send(message)
+        if self._held:
+            head, *parts = self._held
+            await send(head)
+            await send({"type": "http.response.body", "body": b"".join(map(_body, parts))})
 
 
 def _body(message: SendEvent) -> bytes:

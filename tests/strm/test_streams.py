@@ -50,6 +50,8 @@ def test_a_file_comes_whole_and_with_its_validators(player: Player, host: Host, 
         ("bytes=5-", range(5, len(FILM))),
         ("bytes=100-299", range(100, 300)),
         ("bytes=-7", range(len(FILM) - 7, len(FILM))),
+        ("BYTES=5-9", range(5, 10)),
+        ("Bytes= 5-9", range(5, 10)),
     ],
 )
 def test_a_range_comes_as_asked(player: Player, film: str, asked: str, span: range):
