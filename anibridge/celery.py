@@ -9,11 +9,35 @@ from typing import Any
 from celery import Celery, signals
 from kombu.transport import TRANSPORT_ALIASES
 
+from anibridge.lib import turns
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "anibridge.settings")
 
 TRANSPORT_ALIASES["filesystem"] = "anibridge.lib.filebroker:Transport"
 
-app = Celery("anibridge")
+
+class App(Celery):
+    """Celery that leaves a message unsent rather than wait for its broker: a message is a nudge, and may get lost.
+
+    Redis' client waits for ever for a server that takes a connection and says nothing, and Kombu tries one that
+    refuses again for seconds.
+    """
+
+    def connection_for_write(self, url: str | None = None, **kwargs: Any) -> Any:
+        if (url or self.conf.broker_write_url or "").startswith(("redis:", "rediss:")):
+            options = kwargs.get("transport_options") or {}
+            kwargs["transport_options"] = SENDING | options
+        return super().connection_for_write(url, **kwargs)
+
+    def send_task(self, *args: Any, **kwargs: Any) -> Any:
+        with turns.aside():
+            return super().send_task(*args, **kwargs)
+
+
+SENDING = {"socket_connect_timeout": 2.0, "socket_timeout": 3.0, "max_retries": 0}
+"""How long whoever sends a message waits for Redis."""
+
+app = App("anibridge")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

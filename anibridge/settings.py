@@ -364,13 +364,14 @@ DATABASES = {"default": _database()}
 # Shared by all web processes; nothing in it is missed when it is gone.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "anibridge.lib.caches.Redis",
         "LOCATION": _broker_url,
         "KEY_PREFIX": "anibridge",
+        "OPTIONS": {"socket_connect_timeout": 1.0, "socket_timeout": 2.0},
     }
     if _broker_url.startswith(("redis:", "rediss:"))
     else {
-        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "BACKEND": "anibridge.lib.caches.Files",
         "LOCATION": str(DATA_DIR / "cache"),
         "OPTIONS": {"MAX_ENTRIES": 2000},
     }

@@ -15,6 +15,7 @@ from downloads.links_api import FeedViewSet, FetcherResultsView, FilterViewSet, 
 from downloads.registry_api import ServiceViewSet
 from qbshim.views.auth import unknown
 from strm.api import LibraryViewSet, PlaybackViewSet
+from torznab.views import nowhere
 
 api = SimpleRouter(trailing_slash=False)
 api.register("sites", SiteViewSet, basename="site")
@@ -31,6 +32,7 @@ urlpatterns = [
     path("dashboard/now", views.dashboard_now, name="dashboard-now"),
     path("admin/", admin.site.urls),
     path("torznab/", include("torznab.urls")),
+    path("torznab", nowhere),
     path("api/v2/", include("qbshim.urls")),
     path("api/v1/search", SearchView.as_view(), name="search"),
     path("api/v1/fetcher-results", FetcherResultsView.as_view(), name="fetcher-results"),

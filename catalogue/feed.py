@@ -17,7 +17,7 @@ from anibridge.lib.prepared import sql_of
 from catalogue import filmnames
 from catalogue.models import AvailabilityRecord, Film, Site, Title
 from catalogue.results import ENTRY_FIELDS, ResultEntry, entry_of
-from catalogue.sites import SITES
+from catalogue.sites import SITES, get_adapter
 
 MAX_PAGE = 1000
 
@@ -121,7 +121,7 @@ def _entry(row: Any, seen: Seen, addresses: Mapping[str, str]) -> ResultEntry:
         name, year, imdb_id = next(iter(written), name), seen.film_year, ""
     entry = entry_of(
         row,
-        title=name or row.slug.replace("-", " ").title(),
+        title=name or get_adapter(row.site_id).name_of(row.slug),
         year=year,
         site_url=addresses.get(row.site_id, ""),
     )

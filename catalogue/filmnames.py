@@ -46,6 +46,13 @@ def year_in(*titles: str) -> int | None:
     return next((int(year[1]) for year in found if year), None)
 
 
+def says_no_more(asked: str, names: Iterable[str]) -> bool:
+    """Whether a query has no word that one of these names has not: «Ghost Harbour Returns» is not «Ghost Harbour»."""
+    wanted = parse(_bare(asked))
+    told = map(parse, names)
+    return any(wanted.text == one.text or wanted.tokens <= one.tokens for one in told)
+
+
 def likeness(asked: str, film: Iterable[str], series: Sequence[str]) -> Score:
     """How well the best of a film's names is what was asked for; `series` is what the series is called."""
     scores = [_likeness(asked, name, series) for name in film]

@@ -179,7 +179,9 @@ class _Search:
 
     def among_titles(self, sites: Sequence[Site], *, suggest: bool) -> list[Target]:
         """On sites that have films among their titles; by the site's own search too, where the index has none."""
-        found = resolving.of_index(self.asked, sites, self.answered) if sites else []
+        found: list[Target] = []
+        if sites:
+            found = resolving.of_index(self.asked, sites, self.deadline, self.answered)
         lacking = [site for site in sites if site.pk not in {one.site.pk for one in found}]
         if suggest and lacking:
             found += resolving.suggested(self.asked, lacking, self.deadline, self.answered)
@@ -205,6 +207,9 @@ class _Search:
             answered=self.answered,
         )
         names = _all_names(one.key for one in series if one.whole) if series else {}
+        for one in series:
+            # The index has no names of a title that the site's own search brought.
+            names.setdefault(one.key, [one.hit.name] if one.whole else [])
         self.in_question, self._years = [one.key for one in series], None
         facts |= self._of_pages(series, lists, facts, names)
         found = (
@@ -274,10 +279,9 @@ class _Search:
         if one.whole and facts is not None and filmyears.is_alone(listed, facts.seasons):
             return _Film(listed[0], one.hit.score, called, one.year, facts.year, only=True)
         # The title's other names are as good as the one that was asked for.
-        if one.whole and (film := filmyears.namesake(listed, names)):
-            made = filmnames.year_in(film.german_title, film.english_title)
-            between = (facts.year, facts.end_year) if facts else (None, None)
-            return _Film(film, one.hit.score, called, one.year, made, series=between)
+        namesake = filmyears.namesake(listed, names) if one.whole else None
+        if namesake and (one.via == "imdb" or filmnames.says_no_more(called, names)):
+            return _namesake(one, namesake, called, facts)
         series = [facts.name] if facts else []
         series += [one.hit.name] if one.via != "film" and one.hit.name not in series else []
         # A year may be part of the name; then it says nothing about when the film was made.
@@ -288,6 +292,8 @@ class _Search:
         if best is None:
             return None
         film, score = best
+        if film is namesake:
+            return _namesake(one, film, called, facts)
         made = filmnames.year_in(film.german_title, film.english_title)
         made = made or self._learnt(one.key, film)
         news = None if made else self._aired(film, series, facts)
@@ -312,6 +318,13 @@ class _Search:
                 one.hit.slug, one.hit.name, self.asked.query, score, one.via, not note, note
             )
         )  # fmt: skip
+
+
+def _namesake(one: _Series, film: EpisodeFacts, called: str, facts: Facts | None) -> _Film:
+    """The film that is called just like the title that was asked for."""
+    made = filmnames.year_in(film.german_title, film.english_title)
+    between = (facts.year, facts.end_year) if facts else (None, None)
+    return _Film(film, one.hit.score, called, one.year, made, series=between)
 
 
 def _best(

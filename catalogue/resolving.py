@@ -13,7 +13,7 @@ from functools import lru_cache
 from django.utils import timezone
 
 from anibridge.lib.prepared import instances, sql_of
-from catalogue import learning, suggesting
+from catalogue import filmlists, learning, suggesting
 from catalogue.index import current
 from catalogue.matching import Hit, Score
 from catalogue.metadata import Show
@@ -130,8 +130,8 @@ def targets(
     """
     primary = [site for site in sites if not get_adapter(site.pk).fallback] or list(sites)
     further = [site for site in sites if site not in primary]
-    found = of_index(asked, primary, answered)
-    for others, by in ((primary, suggested), (further, _of_index), (further, suggested)):
+    found = of_index(asked, primary, deadline, answered)
+    for others, by in ((primary, suggested), (further, of_index), (further, suggested)):
         if found or not others:
             continue
         found = by(asked, others, deadline, answered)
@@ -152,13 +152,9 @@ def names_with(query: str, sites: Sequence[Site]) -> list[str]:
     return [hit.name for hits in _hits(query, sites).values() for hit in hits]
 
 
-def _of_index(
+def of_index(
     asked: Asked, sites: Sequence[Site], deadline: float, answered: Answered
 ) -> list[Target]:
-    return of_index(asked, sites, answered)
-
-
-def of_index(asked: Asked, sites: Sequence[Site], answered: Answered) -> list[Target]:
     """The titles of the index, and those whose learnt IMDb id is the one asked for."""
     choices = by_name(asked.query, asked.season, sites) if asked.query else {}
     if asked.exact:
@@ -179,14 +175,15 @@ def of_index(asked: Asked, sites: Sequence[Site], answered: Answered) -> list[Ta
             choice.hits, choice.exact, choice.via = hits, True, "imdb"
             choice.asked = asked.query or (asked.show.title if asked.show else "")
         choices[site_id] = choice
-    return _taken(asked, choices, sites, answered)
+    return _taken(asked, choices, sites, deadline, answered)
 
 
 def suggested(
     asked: Asked, sites: Sequence[Site], deadline: float, answered: Answered
 ) -> list[Target]:
     """What the sites' own search has under the name."""
-    return _taken(asked, suggestions(asked, sites, deadline, answered), sites, answered)
+    choices = suggestions(asked, sites, deadline, answered)
+    return _taken(asked, choices, sites, deadline, answered)
 
 
 def suggestions(
@@ -255,12 +252,18 @@ def by_imdb(asked: Asked, sites: Sequence[Site]) -> dict[str, list[Hit]]:
 
 
 def _taken(
-    asked: Asked, choices: Mapping[str, Choice], sites: Sequence[Site], answered: Answered
+    asked: Asked,
+    choices: Mapping[str, Choice],
+    sites: Sequence[Site],
+    deadline: float,
+    answered: Answered,
 ) -> list[Target]:
     """The targets that the choices come to, once what is known of the titles has its say."""
     for choice in choices.values():
         choice.hits = choice.hits[:HITS_PER_SITE]
     facts = facts_of((site_id, hit.slug) for site_id, of in choices.items() for hit in of.hits)
+    if asked.film:
+        facts |= _of_pages(choices, sites, facts, deadline, answered)
     found: list[Target] = []
     for site in sites:
         if site.pk not in choices:
@@ -277,6 +280,28 @@ def _taken(
         ]  # fmt: skip
         found += [_target(site, choice, hit, known[hit.slug], asked) for hit in left]
     return found
+
+
+def _of_pages(
+    choices: Mapping[str, Choice],
+    sites: Sequence[Site],
+    facts: Mapping[tuple[str, str], Facts],
+    deadline: float,
+    answered: Answered,
+) -> dict[tuple[str, str], Facts]:
+    """What the pages say of films of which nothing was learnt, where a year is asked for: else another film of the
+    name would be offered as the one of that year, until a worker has read its page."""
+    by_id = {site.pk: site for site in sites}
+    unknown: list[tuple[Site, str]] = []
+    for site_id, choice in choices.items():
+        adapter = get_adapter(site_id)
+        slugs = [hit.slug for hit in choice.hits if adapter.own_season(hit.slug) is None]
+        for slug in slugs[:TITLES_PER_SITE] if choice.year is not None else ():
+            known = facts.get((site_id, slug))
+            if known is None or (known.year is None and known.learned_at is None):
+                unknown.append((by_id[site_id], slug))
+    told = filmlists.pages(unknown, deadline=deadline, answered=answered)
+    return {key: facts_on(page, facts.get(key)) for key, page in told.items()}
 
 
 def _narrowed(

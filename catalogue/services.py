@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from anibridge.lib.errors import Misconfigured
 from anibridge.lib.text import shorten
-from catalogue import availability, health
+from catalogue import availability, health, learning
 from catalogue.errors import LayoutChanged, NotFound, SiteError, SiteUnavailable, UnknownSite
 from catalogue.fetching import SiteClient, client_for
 from catalogue.models import AvailabilityRecord, Site, base_url_problem
@@ -158,6 +158,9 @@ def _probe_new(site: Site, client: SiteClient, recent: list[RecentEpisode]) -> i
         failures.clear()
         probed += 1
         availability.record(site.pk, findings, checked_at=began)
+        if item.season == 0 and any(one.available for one in findings):
+            # The feed has only its name: without its year a client takes it for any film of that name.
+            learning.nudge([(site.pk, item.slug)])
     if failures and not probed:
         raise failures[-1]
     return probed

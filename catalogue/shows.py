@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from anibridge.lib import turns
 from anibridge.lib.errors import AniBridgeError
 from catalogue import metadata
 from catalogue.errors import MetadataUnavailable
@@ -112,7 +113,8 @@ def _within(key: Hashable, work: Callable[[], _Answer], until: float) -> Show | 
                 del _under_way[key]
                 raise MetadataUnavailable("no thread to ask the metadata service") from None
     try:
-        return future.result(timeout=max(until - time.monotonic(), LEAST_WAIT))
+        with turns.aside():
+            return future.result(timeout=max(until - time.monotonic(), LEAST_WAIT))
     except TimeoutError:
         raise MetadataUnavailable(
             "the metadata service has not answered yet; the next search may have it"

@@ -4,8 +4,10 @@ A move that was cut short is gone on with: what is at its new place already is r
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -55,6 +57,20 @@ def has_folder(job: Job) -> bool:
     if job.subfolder == Subfolder.USUAL:
         return job.episode is None
     return job.subfolder == Subfolder.ALWAYS
+
+
+def path_of_gone(job: Job, folder: Path) -> dict[str, str]:
+    """For the row of a job whose files are gone, and whose folder becomes another one: where they would lie by now, as
+    qBittorrent has it, so that what clients are shown as its contents is below what they are shown as its folder.
+
+    Nothing where something lies there: that is somebody else's. The files' own rows stay as they are, since a file may
+    come back, with its disk.
+    """
+    if not job.result_path:
+        return {}
+    path = folder / tail(job, Path(job.result_path))
+    fits = len(str(path)) <= MAX_PATH and not os.path.lexists(path)
+    return {"result_path": str(path)} if fits else {}
 
 
 def _bring_file(job: Job, row: JobFile, *, notes: Path, may_copy: bool) -> None:
@@ -126,7 +142,8 @@ def _require_wish(job: Job) -> None:
 def _written(job: Job, row: JobFile, final: Path, name: Path) -> Job | None:
     now = Job.objects.select_for_update().filter(pk=job.pk).first()
     JobFile.objects.filter(pk=row.pk).update(path=str(final), moved_as=str(name))
-    if now is not None and now.result_path == row.path:
+    # That of a single file may name a place where it would be.
+    if now is not None and (now.result_path == row.path or now.episode is not None):
         Job.objects.filter(pk=job.pk).update(result_path=str(final), updated_at=timezone.now())
     return now
 
@@ -146,7 +163,7 @@ def _arrived(job: Job, moved: dict[Path, Path]) -> None:
     now = Job.objects.select_for_update().filter(pk=job.pk).first()
     if now is None or now.removed_at is not None or now.moving_to != job.moving_to:
         raise JobLost(f"job {job.pk} is not to be moved to {job.moving_to} any more")
-    values = {
+    values: dict[str, Any] = {
         "save_path": job.moving_to,
         "moving_to": "",
         "tending_tries": 0,
@@ -155,6 +172,8 @@ def _arrived(job: Job, moved: dict[Path, Path]) -> None:
     folder = Path(job.result_path) if job.result_path and job.episode is None else None
     if folder is not None and moved and folder not in moved:
         values["result_path"] = str(Path(job.moving_to) / tail(job, folder))
+    elif not moved and not any(Path(row.path).exists() for row in job.files.exclude(path="")):
+        values |= path_of_gone(job, Path(job.moving_to))
     Job.objects.filter(pk=job.pk).update(**values)
     now.files.update(moved_as="")
     transitions.remark(job.pk, f"its files were brought to {job.moving_to}")

@@ -32,6 +32,11 @@ S = JobStatus
 AT_ONCE = 500
 """Jobs in one transaction: SQLite has one writer, and locked rows are ones that a worker waits for."""
 
+STRM_BYTES = 512
+"""About what a file of one line has, until it is written. Clients tell from the size how far a job is."""
+USUAL_EPISODES = 12
+"""Of a season, until its list is read."""
+
 
 @dataclass(slots=True)
 class Told:
@@ -103,6 +108,10 @@ def _columns(order: Order) -> dict[str, Any]:
     }
     mode = "strm" if identity.strm else "download"
     metadata = {"site": identity.site, **fields, "mode": mode}
+    if identity.strm:  # how long the video is says nothing about the file that plays it
+        columns["total_bytes"] = STRM_BYTES * (
+            1 if identity.episode is not None else USUAL_EPISODES
+        )
     return columns | fields | {"source_site": identity.site, "magnet_metadata": metadata}
 
 

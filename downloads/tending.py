@@ -61,7 +61,8 @@ def _wish_move(job_id: int, folder: Path) -> bool:
     fetching = job.status == S.DOWNLOADING
     placed = any(fetching or Path(path).exists() for path in paths)
     if not placed and not job.moving_to:
-        Job.objects.filter(pk=job.pk).update(save_path=target, updated_at=now)
+        gone = moving.path_of_gone(job, folder)
+        Job.objects.filter(pk=job.pk).update(save_path=target, updated_at=now, **gone)
         return False
     Job.objects.filter(pk=job.pk).update(moving_to=target, tending_tries=0, updated_at=now)
     return not fetching

@@ -2,14 +2,15 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
+from django.db.models.expressions import CombinedExpression
 from django.utils import timezone
 
 from downloads.errors import IllegalTransition, UnknownJob
@@ -159,14 +160,30 @@ def _write(jobs: Sequence[Job], to: JobStatus, reason: str, fields: dict[str, An
     by_status = defaultdict[str, list[int]](list)
     for job in jobs:
         by_status[job.status].append(job.pk)
+    if to == S.DOWNLOADING:
+        values.setdefault("started_at", now)
+    ran = {job.pk: _ran(job, now) for job in jobs if job.status == S.DOWNLOADING}
     for old, ids in by_status.items():
+        more = {"active_seconds": _with_more(ran)} if old == S.DOWNLOADING else {}
         # The status in the filter is what makes it compare-and-set where row locks do not exist (SQLite).
-        Job.objects.filter(pk__in=ids, status=old).update(**values)
+        Job.objects.filter(pk__in=ids, status=old).update(**values, **more)
         whose = f"job {ids[0]}" if len(ids) == 1 else f"{len(ids)} jobs from {ids[0]} on"
         logger.info("%s: %s → %s%s", whose, old, to, f": {reason}" if reason else "")
     for job in jobs:
+        job.active_seconds += ran.get(job.pk, 0)
         for name, value in values.items():
             setattr(job, name, value)
+
+
+def _ran(job: Job, now: datetime) -> int:
+    """Seconds that a running job has been running since it was begun last."""
+    return max(int((now - (job.started_at or now)).total_seconds()), 0)
+
+
+def _with_more(ran: Mapping[int, int]) -> CombinedExpression:
+    """`active_seconds` of each with what is added to it, for one statement."""
+    cases = [When(pk=pk, then=Value(seconds)) for pk, seconds in ran.items() if seconds]
+    return F("active_seconds") + Case(*cases, default=Value(0))
 
 
 @transaction.atomic

@@ -101,6 +101,16 @@ def create(
     logger.info("category «%s» in %s", name, folder)
 
 
+def make_folders() -> None:
+    """Have every folder there that clients are shown, after the default one became another: Sonarr's health check misses
+    its category's, and nothing of that is known to who set it. One that cannot be made is logged."""
+    for folder in (default_folder(), *(folder for folder, _ in listed().values())):
+        try:
+            _make(folder)
+        except Conflict as error:
+            logger.warning("%s", error)
+
+
 def edit(
     name: str, save_path: str, *, download_path: str = "", use_download_path: bool | None = None
 ) -> None:

@@ -128,7 +128,10 @@ def since(before: Mark) -> tuple[Mark, Changes]:
             found.reorders |= bool(reorders)
         if values[width + 4] is not None and job_id not in found.current:
             found.current[job_id] = rows.of(values[width + 4 :])
-    return Mark(*fetched[0][:width]), found
+    now = Mark(*fetched[0][:width])
+    # The oldest rows are pruned first. Where the last one is gone and others are there, an earlier database was put back.
+    found.reset |= 0 < now.last < before.last
+    return now, found
 
 
 def _present() -> str:

@@ -113,12 +113,13 @@ def listed(row: Row, known: Sequence[JobFile]) -> list[dict[str, Any]]:
         known = [JobFile(season=row.season, episode=row.episode)]
     fractions = _fractions(row, known)
     share = serializers.size_of(row) // max(len(known), 1)
+    own = next((Path(file.path).parent.name for file in known if file.path), "")
     found = []
     for index, file in enumerate(known):
         item: dict[str, Any] = {
             "availability": int(fractions[index] > 0),
             "index": index,
-            "name": _name(row, file),
+            "name": _name(row, file, own),
             "piece_range": [0, 0],
             "priority": _priority(row, index),
             "progress": fractions[index],
@@ -142,15 +143,15 @@ def _fractions(row: Row, known: Sequence[JobFile]) -> list[float]:
     return here
 
 
-def _name(row: Row, file: JobFile) -> str:
-    """Below the save path; in place already, or to be."""
+def _name(row: Row, file: JobFile, own: str) -> str:
+    """Below the save path; in place already, or to be, then in the folder `own` where some of it is in place."""
     if file.path:
         path = Path(file.path)
         if path.is_relative_to(row.save_path):
             return path.relative_to(row.save_path).as_posix()
         return f"{path.parent.name}/{path.name}" if row.has_folder else path.name
     name = files.safe_part(row.name)
-    folder = f"{name}/" if row.has_folder else ""
+    folder = f"{own or name}/" if row.has_folder else ""
     if row.is_pack and file.episode is not None:
         name = targets.of_episode(name, file.season, file.episode)
     return f"{folder}{name}{USUAL_SUFFIX}"

@@ -65,7 +65,8 @@ def _told(point: SyncPoint | None, now: float) -> tuple[Mark, "Answer", str]:
     """What a client with this point is to be told, at which mark, and all torrents as text where it is everything."""
     if point is not None:
         mark, found = changes.since(Mark(*point.mark))
-        before = _jobs_before(found)
+        # After a reset what the log has of jobs may be of other columns: nobody can read it.
+        before = _jobs_before(found) if found.only_jobs else {}
         if found.only_jobs and not _moved_between_categories(before, found.current):
             return mark, _difference(point, found, before, now), ""
     # What else is read must be of the same moment.

@@ -74,7 +74,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "auto_tmm_enabled": True,
     "bdecode_depth_limit": 100,
     "bdecode_token_limit": 10_000_000,
-    # Without DHT Sonarr refuses magnets that name no tracker.
+    # Without DHT Sonarr and Radarr refuse magnets that name no tracker, as ours do, and warn while one has no metadata.
     "dht": True,
     "locale": "en",
     "max_active_downloads": 0,
@@ -115,7 +115,7 @@ FIXED: Final = frozenset(
     add_trackers_url_list alternative_webui_enabled alternative_webui_path autorun_enabled
     autorun_on_torrent_added_enabled autorun_on_torrent_added_program autorun_program
     bypass_auth_subnet_whitelist bypass_auth_subnet_whitelist_enabled bypass_local_auth
-    current_interface_name dyndns_password mail_notification_password max_active_downloads
+    current_interface_name dht dyndns_password mail_notification_password max_active_downloads
     max_active_torrents max_ratio_act proxy_password random_port scan_dirs scheduler_enabled
     ssrf_mitigation temp_path temp_path_enabled use_https web_ui_address
     web_ui_clickjacking_protection_enabled web_ui_csrf_protection_enabled web_ui_custom_http_headers
@@ -124,7 +124,8 @@ FIXED: Final = frozenset(
     """)
 )
 """Facts of the installation, doors that stay shut, secrets that nothing here would use, and promises that we do not
-break: nothing is removed at a limit, no program is run."""
+break: nothing is removed at a limit, no program is run, and a magnet is found without trackers (`dht`), whatever one client
+says: the others would stop sending them."""
 
 ACTING: Final = frozenset(
     _words("""

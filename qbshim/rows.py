@@ -31,7 +31,7 @@ JOB: Final = (
     Column("error_message"), Column("forced", "bool"), Column("rate_limit"), Column("queue_place"),
     Column("active_at", "time"), Column("created_at", "time"), Column("started_at", "time"),
     Column("completed_at", "time"), Column("removed_at", "time"),
-    Column("subfolder"), Column("moving_to"), Column("checking", "bool"),
+    Column("subfolder"), Column("moving_to"), Column("checking", "bool"), Column("active_seconds"),
 )  # fmt: skip
 TASK: Final = (
     Column("name"), Column("tags", "json"), Column("added_on", "time"), Column("auto_tmm", "bool"),
@@ -71,6 +71,7 @@ class Row:
     subfolder: str
     moving_to: str
     checking: bool
+    active_seconds: int
     task_name: str | None = None
     tags: Sequence[str] = ()
     added_on: int | None = None

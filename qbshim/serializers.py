@@ -309,8 +309,8 @@ def _seen_complete(row: Row) -> int:
 
 
 def _time_active(row: Row, now: float) -> int:
-    if row.started_at is None:
-        return 0
+    """Seconds for which it was being fetched, in all: a pause does not count, and ends nothing."""
     running = row.status in states.STATUSES[states.DOWNLOADING]
-    end = int(now) if running else row.completed_at or row.active_at or row.started_at
-    return max(end - row.started_at, 0)
+    if not running or row.started_at is None:
+        return row.active_seconds
+    return row.active_seconds + max(int(now) - row.started_at, 0)

@@ -46,8 +46,8 @@ WATCHED = (
 def ensure() -> None:
     """Have the triggers there, and no older ones. When any had to be made, every client starts from the whole."""
     tables = set(connection.introspection.table_names())
-    if not tables.issuperset({_LOG, *(one.table for one in WATCHED)}):
-        return  # an app is not migrated
+    if not tables.issuperset({_LOG, *(one.table for one in WATCHED)}) or not _have_columns():
+        return  # an app is not migrated, or not as far as this version needs it
     wanted = dict(_wanted())
     there = _existing()
     if set(there) == set(wanted):
@@ -79,6 +79,15 @@ def on_migration(*, plan: Sequence[Any] = (), **_: Any) -> None:
 def after_migration(**_: Any) -> None:
     """After every migration, also one with nothing to do."""
     ensure()
+
+
+def _have_columns() -> bool:
+    for watched in WATCHED:
+        with connection.cursor() as cursor:
+            found = connection.introspection.get_table_description(cursor, watched.table)
+        if not {column.name for column in found}.issuperset(one.name for one in watched.columns):
+            return False
+    return True
 
 
 def _existing() -> dict[str, str]:

@@ -199,6 +199,10 @@ class SiteAdapter(ABC):
         """The list of recent episodes, newest first, each once."""
         return ()
 
+    def name_of(self, slug: str) -> str:
+        """What a title is called as far as its slug tells: for one that no index has any more, or not yet."""
+        return slug.replace("-", " ").title()
+
     def own_season(self, slug: str) -> int | None:
         """The only season that the title can have, where the slug tells: for sites that list seasons one by one."""
         return None

@@ -110,6 +110,9 @@ class Megakino(SiteAdapter):
         other = "serials" if folder == "films" else "films"
         return f"/{page}", f"/{other}/{page}"
 
+    def name_of(self, slug: str) -> str:
+        return name_of(slug)
+
     def own_season(self, slug: str) -> int | None:
         found = _SLUG_SEASON.search(slug)
         return _number(found) if found else None

@@ -70,11 +70,39 @@ def _place_of(job: Job, episode: int | None) -> tuple[Path, str, str]:
     name = files.safe_part(job.name)
     folder = Path(job.save_path)
     is_pack = job.episode is None and episode is not None
-    if job.subfolder == Subfolder.ALWAYS or (is_pack and job.subfolder == Subfolder.USUAL):
+    if is_pack and job.subfolder != Subfolder.NEVER:
+        folder = _folder_of_season(job, folder.resolve() / name)
+    elif job.subfolder == Subfolder.ALWAYS:
         folder /= name
     if is_pack and episode is not None:
         name = of_episode(name, job.season, episode)
     return folder, name, ".{}"
+
+
+def _folder_of_season(job: Job, usual: Path) -> Path:
+    """The folder that a season has for itself: the one in which its first episode was put, else the first that is free.
+
+    A client imports all that is in it. What an earlier download left there, whose files were kept, or somebody else, is
+    no part of this one.
+    """
+    for path in job.files.exclude(path="").values_list("path", flat=True):
+        if (folder := Path(path).parent).parent == usual.parent:
+            return folder
+    for number in range(1, MOST_NAMES):
+        folder = usual if number == 1 else usual.with_name(f"{usual.name}.{number}")
+        if not _is_lived_in(job, folder):
+            return folder
+    return usual
+
+
+def _is_lived_in(job: Job, folder: Path) -> bool:
+    """Whether files lie in it, or another job says that its files do."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        return True
+    if folder.is_dir() and any(folder.iterdir()):
+        return True
+    others = Job.objects.present().exclude(pk=job.pk)
+    return others.filter(result_path=str(folder)).exists()
 
 
 def of_episode(name: str, season: int, episode: int) -> str:

@@ -234,7 +234,12 @@ class Job(models.Model):
     not_before = models.DateTimeField(default=timezone.now, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
-    started_at = models.DateTimeField(null=True, editable=False)
+    started_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was begun, or taken up again, last."
+    )
+    active_seconds = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="How long it was being fetched before."
+    )
     completed_at = models.DateTimeField(null=True, editable=False)
     removed_at = models.DateTimeField(null=True, editable=False)
     delete_files = models.BooleanField(default=False, editable=False)

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from qbshim import categories, folders, machine
 from qbshim import cookies as cookie_jar
-from qbshim import folders, machine
 from qbshim import preferences as settings
 from qbshim.endpoint import COMMAND, READ, Params, endpoint
 from qbshim.errors import Conflict
@@ -51,7 +51,10 @@ def preferences(request: HttpRequest, params: Params) -> dict[str, Any]:
 def set_preferences(request: HttpRequest, params: Params) -> None:
     """What is no JSON is no error, as in qBittorrent; a save path outside the download folder is one."""
     params.require("json")
+    before = categories.default_folder()
     settings.change(params.text("json"))
+    if categories.default_folder() != before:
+        categories.make_folders()
 
 
 @endpoint(READ)

@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 
 from anibridge.demo.videos import VideoLibrary
-from catalogue import learning, search
+from catalogue import feed, learning, search, services
 from catalogue.index import current
 from catalogue.models import Film, Site, Title, TitleMapping
 from catalogue.releases import parse_magnet
@@ -201,6 +201,28 @@ def test_a_film_of_another_year_is_refused_before_anything_was_learnt(indexed: F
     assert notes(found) == {"is of 2018"}, "a title that is nothing but a film"
 
 
+@pytest.mark.parametrize(
+    ("query", "episode"),
+    [
+        (GIRL, 1),
+        (f"The {GIRL}", 1),
+        (f"{GIRL} The Movie", 1),
+        (f"{GIRL} Teapot", 2),
+        (f"{GIRL} Returns", None),
+        (f"{GIRL} The Last Chapter", None),
+    ],
+)
+def test_a_series_with_a_film_of_its_name_has_others_as_well(
+    indexed: FaultySite, query: str, episode: int | None
+):
+    page = indexed.server.routes.layout.respond("GET", FILMS, {}).body
+    indexed.fail(FILMS, 200, page.replace("Gateway Timeout [Movie]", GIRL).encode())
+    learn(SLUG)
+    for asked in (query, f"{query} 2023"):
+        found = places(search.films(asked, budget=PATIENT))
+        assert found == ({(SLUG, 0, episode)} if episode else set())
+
+
 def test_the_page_is_read_only_where_the_year_depends_on_it(indexed: FaultySite):
     search.films("Sintel", sites=["demo"], budget=PATIENT)
     search.films(f"{GIRL} Gateway Timeout 2016", budget=PATIENT)
@@ -336,6 +358,33 @@ def test_a_film_of_another_year_is_refused_on_each_site_by_itself(both: FaultySi
     assert sites(search.films("Sintel 1998", sites=["megakino"], budget=PATIENT)) == {"megakino"}
 
 
+def test_a_film_that_is_new_on_a_site_is_learnt_for_the_feed(megakino: Site, sent):
+    assert services.poll_recent("megakino").probed > 1
+    new = {entry.slug for entry in feed.feed(sites={"megakino"})}
+    assert {message[1:] for message in sent if message[0] == "catalogue.learn_title"} == {
+        ("megakino", slug) for slug in new
+    }
+    for slug in new:
+        learning.learn("megakino", slug)
+    assert all(entry.year for entry in feed.feed(sites={"megakino"}))
+
+
+@pytest.mark.parametrize("indexed_there", [True, False])
+def test_a_film_among_titles_is_of_the_year_on_its_page(both: FaultySite, indexed_there: bool):
+    """Before a worker has learnt it, and where only the site's own search has it."""
+    assert not Title.objects.filter(site="megakino", learned_at__isnull=False).exists()
+    if not indexed_there:
+        Title.objects.filter(site="megakino").delete()
+        TitleMapping.objects.filter(site="megakino").delete()
+        current.forget()
+    found = search.films("Sintel 1999", sites=["megakino"], budget=PATIENT)
+    assert found.entries == []
+    assert notes(found, "megakino") == {"is of 2010"}
+    assert titles(search.films("Sintel 2011", sites=["megakino"], budget=PATIENT)) == {
+        "Sintel.2011"
+    }
+
+
 def test_an_id_that_one_site_told_finds_the_film_on_the_others(both: FaultySite):
     learn("sintel")
     found = search.films(ids=Ids(imdb="tt1727587"), budget=PATIENT)
@@ -368,6 +417,21 @@ def test_each_layouts_list_of_films_is_read(
         assert titles(found) >= {"Sintel.2010"}
 
 
+def test_a_namesake_that_only_the_sites_own_search_has_is_of_its_series_time(
+    demo_site: Site, library: VideoLibrary, settings
+):
+    with site_in_layout("sto", library, settings):
+        Title.objects.filter(site="sto", slug="sintel").delete()
+        TitleMapping.objects.filter(site="sto", slug="sintel").delete()
+        current.forget()
+        found = search.films("Sintel 1999", sites=["sto"], budget=PATIENT)
+        assert found.entries == []
+        reason = "its series is of 2010, and nobody says of when the film is"
+        assert reason in notes(found, "sto")
+        found = search.films("Sintel 2010", sites=["sto"], budget=PATIENT)
+        assert titles(found) >= {"Sintel.2010"}
+
+
 def test_a_serial_is_no_film(megakino: Site):
     assert search.films("Die Bäckerei am Ende der Straße", budget=PATIENT).entries == []
 
@@ -397,6 +461,7 @@ def test_a_film_search_takes_as_many_queries_as_ever(
     both: FaultySite, monkeypatch, django_assert_max_num_queries
 ):
     learn("sintel", SLUG, "das-haus-der-tausend-lampen")
+    learning.learn("megakino", Title.objects.get(site="megakino", name="Sintel").slug)
     search.films("Sintel 2010", budget=PATIENT)
     monkeypatch.setattr("catalogue.index.LOOK_EVERY_SECONDS", 3600)
     # Sites, facts of titles and of series, their names, what is known of them.

@@ -1,12 +1,14 @@
 """Which titles a search means: ids, years, suggestions, fallback sites; real sites and a real metadata service."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from anibridge.demo.videos import VideoLibrary
+from anibridge.lib import turns
 from catalogue import learning, search
 from catalogue.index import current
 from catalogue.models import Site, Title, TitleMapping
@@ -102,6 +104,27 @@ def test_a_slow_service_takes_only_its_share_of_the_time(site: Site, skyhook: Sk
     found = search.search(ids=Ids(tvdb=77), season=1, episode=1, budget=PATIENT)
     assert slugs(found) == {"fogworks"}
     assert len(skyhook.asked) == 1, "the question went on while nobody waited"
+
+
+def test_who_waits_for_the_service_has_no_place_meanwhile(site: Site, skyhook: SkyHook):
+    skyhook.held.clear()
+    free = []
+
+    def watch() -> None:
+        until = time.monotonic() + 8  # the service answers by itself after ten seconds
+        while time.monotonic() < until:
+            if skyhook.asked and turns.places.free == turns.AT_ONCE:
+                free.append(turns.places.free)
+                break
+            time.sleep(0.01)
+        skyhook.held.set()
+
+    watching = threading.Thread(target=watch)
+    with turns.turn():
+        watching.start()
+        search.search(ids=Ids(tvdb=77), season=1, episode=1, budget=PATIENT)
+        watching.join()
+    assert free == [turns.AT_ONCE]
 
 
 def test_an_imdb_id_that_was_learnt_needs_no_service(site: Site):

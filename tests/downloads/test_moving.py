@@ -97,7 +97,9 @@ def test_a_file_that_was_imported_away_does_not_stop_the_job(finished, root: Pat
     job = finished(category="tv")
     Path(job.result_path).unlink()
     tending.relocate(job.pk, root / "done")
-    assert (now(job).save_path, now(job).result_path) == (str(root / "done"), job.result_path)
+    final = root / "done" / f"{job.name}.mp4"
+    assert (now(job).save_path, now(job).result_path) == (str(root / "done"), str(final))
+    assert paths(job) == [job.result_path], "where it was, should it come back"
 
 
 def test_what_has_to_be_copied_is_left_to_a_worker(finished, root: Path, other_disk: Path):

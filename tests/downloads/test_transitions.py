@@ -6,6 +6,7 @@ from django.utils import timezone
 from downloads import services, transitions
 from downloads.errors import IllegalTransition, UnknownJob
 from downloads.models import Job, JobStatus
+from tests.downloads.factories import JobFactory
 from tests.downloads.orders import order
 
 pytestmark = pytest.mark.django_db
@@ -152,3 +153,27 @@ def test_deleting_twice_keeps_the_first_time():
 def test_a_job_that_never_was_is_named():
     with pytest.raises(UnknownJob, match="12345"):
         transitions.move(12345, JobStatus.CANCELLED)
+
+
+def test_how_long_it_was_fetched_adds_up_over_pauses_and_retries():
+    job, token = running()
+    ago = timezone.now() - timedelta(seconds=100)
+    Job.objects.filter(pk=job.pk).update(started_at=ago)
+    transitions.move(job.pk, JobStatus.PAUSED)
+    services.resume(job.pk)
+    assert transitions.claim(job.pk, "two") == token + 1
+    Job.objects.filter(pk=job.pk).update(started_at=ago)
+    other = JobFactory(running=True, active_seconds=7)
+    moved = transitions.move_many(transitions.lock([job.pk, other.pk]), JobStatus.FAILED)
+    services.retry(job.pk)
+    seconds = dict(Job.objects.values_list("pk", "active_seconds"))
+    assert (seconds[job.pk] // 10, seconds[other.pk] // 10) == (20, 0)
+    assert {one.pk: one.active_seconds for one in moved.jobs} == seconds
+
+
+def test_a_downloader_that_answers_again_begins_a_new_run():
+    job = JobFactory(running=True, started_at=timezone.now() - timedelta(seconds=100))
+    transitions.move(job.pk, JobStatus.DOWNLOADER_ERROR)
+    transitions.move(job.pk, JobStatus.DOWNLOADING)
+    transitions.move(job.pk, JobStatus.COMPLETED)
+    assert Job.objects.get(pk=job.pk).active_seconds // 10 == 10

@@ -80,6 +80,17 @@ def test_a_probed_size_is_shown_before_the_download_begins(sonarr: Caller, relea
     assert sonarr.one(release(2).infohash)["size"] > 0
 
 
+def test_a_strm_release_is_as_small_before_it_is_written_as_it_will_be(
+    sonarr: Caller, release, site
+):
+    """Of the video's size a client would say that gigabytes are left, and then that all of it was some bytes."""
+    for episode in (1, None):
+        AvailabilityRecordFactory(site=site, slug="sintel", season=1, episode=episode)
+    sonarr.post("torrents/add", urls=f"{release(1, strm=True).magnet}\n{release(None, strm=True).magnet}")  # fmt: skip
+    assert sonarr.one(release(1, strm=True).infohash)["size"] == 512
+    assert sonarr.one(release(None, strm=True).infohash)["size"] == 12 * 512
+
+
 @pytest.mark.parametrize(
     "urls",
     [

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from django.db import connection, transaction
@@ -141,6 +142,18 @@ def test_a_migration_that_does_something_takes_them_away_and_brings_them_back(ta
     assert since(mark).reset
     JobFactory()
     assert len(since(mark).jobs) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_only_partly_migrated_is_left_without(tables: None, monkeypatch):
+    """Else whoever goes back a migration would have triggers that ask for a column that is not there."""
+    triggers.drop()
+    job, *_ = triggers.WATCHED
+    later = replace(job, columns=[*job.columns, rows.Column("of_a_later_version")])
+    monkeypatch.setattr(triggers, "WATCHED", (later,))
+    triggers.after_migration()
+    assert not triggers.are_there()
+    Job.objects.filter(pk=JobFactory().pk).update(name="can be changed")
 
 
 @pytest.mark.django_db(transaction=True)

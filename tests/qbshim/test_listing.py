@@ -105,6 +105,19 @@ def test_sizes_agree_with_each_other(sonarr: Caller, jobs: dict[str, Job]):
         assert item["content_path"] != item["save_path"]
 
 
+def test_the_time_that_it_was_fetched_goes_on_after_a_pause(sonarr: Caller):
+    begun = timezone.now() - timedelta(seconds=100)
+    job = JobFactory(running=True, started_at=begun, active_seconds=50)
+    assert 150 <= sonarr.one(job)["time_active"] < 200
+    sonarr.post("torrents/stop", hashes=job.infohash)
+    paused = sonarr.one(job)["time_active"]
+    assert 150 <= paused < 200, "also of a time in which no byte came"
+    Job.objects.filter(pk=job.pk).update(completed_at=timezone.now() + timedelta(days=1))
+    assert sonarr.one(job)["time_active"] == paused
+    properties = sonarr.get("torrents/properties", hash=job.infohash).json()
+    assert properties["time_elapsed"] == paused
+
+
 def test_completion_is_minus_one_until_it_is_done(sonarr: Caller, jobs: dict[str, Job]):
     done = sonarr.one(jobs["done"])
     assert done["completion_on"] == int(jobs["done"].completed_at.timestamp())

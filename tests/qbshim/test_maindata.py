@@ -335,6 +335,29 @@ def test_after_changes_that_nobody_wrote_down_all_start_from_the_whole(client: M
     assert "full_update" not in client.poll()
 
 
+def test_a_log_of_other_columns_leads_to_the_whole(client: Mirror):
+    """As a new version of the same number leaves it, when it has a column more: its triggers were made anew then."""
+    job = JobFactory()
+    client.poll()
+    Change.objects.create(kind=1, job_id=job.pk, at=int(time.time()), old='[1, "of", "long ago"]')
+    Change.objects.create(kind=0, at=int(time.time()))
+    assert client.poll()["full_update"] is True
+    client.has_all()
+
+
+def test_a_database_that_was_put_back_leads_to_the_whole(client: Mirror):
+    """A process may run on meanwhile, and remembers answers of a later time."""
+    job = JobFactory()
+    Job.objects.filter(pk=job.pk).update(error_message="as it was")
+    then = Change.objects.latest("pk").pk
+    Job.objects.filter(pk=job.pk).update(error_message="as it became")
+    client.poll()
+    Job.objects.filter(pk=job.pk).update(error_message="as it was")
+    Change.objects.filter(pk__gt=then).delete()
+    assert client.poll()["full_update"] is True
+    client.has_all()
+
+
 def test_the_numbers_go_round(client: Mirror):
     client.poll()
     ClientSession.objects.update(last_rid=999_998)

@@ -40,7 +40,7 @@ def test_the_document_says_which_act_and_which_are_fixed():
 
 
 def test_what_is_set_is_given_back(sonarr: Caller):
-    wanted = {"dht": False, "listen_port": 4711, "locale": "de", "queueing_enabled": True}
+    wanted = {"pex": True, "listen_port": 4711, "locale": "de", "queueing_enabled": True}
     assert put(sonarr, **wanted) == 200
     assert get(sonarr).items() >= wanted.items()
 
@@ -73,10 +73,10 @@ def test_what_is_fixed_stays_as_it_is(sonarr: Caller):
 @pytest.mark.parametrize(
     ("key", "value", "kept"),
     [
-        ("dht", "false", False),
-        ("dht", 0, False),
-        ("dht", [], True),
-        ("dht", None, True),
+        ("ssl_enabled", "true", True),
+        ("queueing_enabled", 0, False),
+        ("queueing_enabled", [], True),
+        ("queueing_enabled", None, True),
         ("listen_port", "4711", 4711),
         ("listen_port", 4711.0, 4711),
         ("listen_port", 1e300, 0),
@@ -100,13 +100,13 @@ def test_a_value_is_brought_into_the_type_of_its_key_or_left_out(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{nope", "[1]", "5", "null", "NaN", '{"dht": NaN, "max_ratio": Infinity}', "[" * 9999]
+    "text", ["", "{nope", "[1]", "5", "null", "NaN", '{"queueing_enabled": NaN, "max_ratio": Infinity}', "[" * 9999]
 )  # fmt: skip
 def test_what_is_no_set_of_preferences_is_passed_over(sonarr: Caller, text: str):
     before = get(sonarr)
     response = sonarr.post("app/setPreferences", json=text)
     assert (response.status_code, response.content) == (200, b"")
-    assert get(sonarr) | {"dht": True} == before
+    assert get(sonarr) | {"queueing_enabled": True} == before
 
 
 def test_a_limit_counts_only_beside_its_switch(sonarr: Caller):
@@ -123,6 +123,12 @@ def test_a_limit_counts_only_beside_its_switch(sonarr: Caller):
 def test_nobody_is_told_that_something_is_removed_at_a_limit(sonarr: Caller):
     put(sonarr, max_ratio_act=1)
     assert get(sonarr)["max_ratio_act"] == 0
+
+
+def test_nobody_can_have_sonarr_refuse_our_magnets(sonarr: Caller):
+    """It refuses those without a tracker, as ours are, and warns of a torrent without metadata."""
+    assert put(sonarr, dht=False) == 200
+    assert get(sonarr)["dht"] is True
 
 
 def test_speed_limits_are_those_that_the_engines_obey(sonarr: Caller):
@@ -150,10 +156,21 @@ def test_the_save_path_is_where_downloads_without_a_category_go(
     assert shared.folder("tv") == downloads_here / "in" / "tv", "for every other way in, too"
 
 
+def test_with_another_save_path_every_folder_that_clients_are_shown_is_there(
+    sonarr: Caller, downloads_here: Path
+):
+    """Sonarr's health check looks for its category's."""
+    sonarr.post("torrents/createCategory", category="tv")
+    put(sonarr, save_path=str(downloads_here / "in"))
+    shown = sonarr.get("torrents/categories").json()["tv"]["savePath"]
+    assert shown == str(downloads_here / "in" / "tv")
+    assert Path(shown).is_dir()
+
+
 def test_a_save_path_elsewhere_is_refused_and_nothing_else_kept(sonarr: Caller):
     before = get(sonarr)
     response = sonarr.post(
-        "app/setPreferences", json=json.dumps({"save_path": "/etc", "dht": False})
+        "app/setPreferences", json=json.dumps({"save_path": "/etc", "pex": True})
     )
     assert response.status_code == 409
     assert "is not inside the download folder" in response.content.decode()

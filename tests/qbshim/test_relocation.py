@@ -57,15 +57,56 @@ def test_the_post_import_category_takes_the_file_along(
 
 
 def test_a_file_that_sonarr_has_moved_away_is_no_hindrance(
-    sonarr: Caller, finished, tmp_path: Path
+    sonarr: Caller, finished, downloads_here: Path, tmp_path: Path
 ):
     job = finished(category="tv")
     Path(job.result_path).rename(tmp_path / "imported.mp4")
     sonarr.post("torrents/setCategory", hashes=job.infohash, category="done")
     item = sonarr.one(job)
     assert (item["category"], item["state"]) == ("done", "stoppedUP")
+    final = downloads_here / "done" / f"{job.name}.mp4"
+    assert where(sonarr, job) == (str(downloads_here / "done"), str(final)), "as in qBittorrent"
     sonarr.post("torrents/delete", hashes=job.infohash, deleteFiles="true")
     assert (tmp_path / "imported.mp4").exists()
+
+
+def test_a_file_that_is_gone_and_comes_back_is_taken_along_the_next_time(
+    sonarr: Caller, finished, downloads_here: Path, tmp_path: Path
+):
+    """As one on a disk that was not there for a while."""
+    job = finished(category="tv")
+    Path(job.result_path).rename(tmp_path / "away.mp4")
+    sonarr.post("torrents/setCategory", hashes=job.infohash, category="done")
+    (tmp_path / "away.mp4").rename(job.result_path)
+    sonarr.post("torrents/setCategory", hashes=job.infohash, category="")
+    final = downloads_here / f"{job.name}.mp4"
+    assert where(sonarr, job) == (str(downloads_here), str(final))
+    assert final.exists()
+
+
+def test_the_file_of_somebody_else_is_not_shown_as_one_that_is_gone(
+    sonarr: Caller, finished, downloads_here: Path
+):
+    job = finished(category="tv")
+    Path(job.result_path).unlink()
+    (downloads_here / "done" / f"{job.name}.mp4").write_bytes(b"another")
+    sonarr.post("torrents/setCategory", hashes=job.infohash, category="done")
+    assert where(sonarr, job) == (str(downloads_here / "done"), job.result_path)
+
+
+def test_many_whose_files_are_gone_are_as_one(
+    sonarr: Caller, finished, downloads_here: Path, monkeypatch
+):
+    monkeypatch.setattr(tending, "AT_ONCE", 1)
+    jobs = [finished(category="tv") for _ in range(3)]
+    for job in jobs:
+        Path(job.result_path).unlink()
+    sonarr.post("torrents/setCategory", hashes="all", category="done")
+    tending.run()
+    final = downloads_here / "done"
+    assert [where(sonarr, job) for job in jobs] == [
+        (str(final), str(final / f"{job.name}.mp4")) for job in jobs
+    ]
 
 
 def test_no_category_is_the_download_folder(sonarr: Caller, finished, downloads_here: Path):

@@ -101,6 +101,7 @@ def test_numbers_beyond_any_show_find_nothing(ask: Ask):
 @pytest.mark.parametrize(
     "path",
     [
+        "/torznab",
         "/torznab/",
         "/torznab/aniworld",
         "/torznab/api/x",

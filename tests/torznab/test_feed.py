@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from anibridge.lib import caches
 from catalogue import grabs
 from catalogue.errors import UnknownSite
 from catalogue.models import AvailabilityRecord, Site, Title
@@ -78,6 +79,40 @@ def test_what_arrives_between_two_pages_repeats_nothing(ask: Ask):
         AvailabilityRecordFactory(slug="newcomer")
     assert seen == expected
     assert len(read_feed(ask("t=search"))) == len(expected) + 3
+
+
+@pytest.mark.parametrize(
+    ("site", "slug", "film", "name"),
+    [
+        ("aniworld", "die-lange-fahrt", False, "Die.Lange.Fahrt.S01E"),
+        ("megakino", "122-die-lange-fahrt", True, "Die.Lange.Fahrt.German."),
+        ("megakino", "123-die-lange-fahrt-2-staffel", False, "Die.Lange.Fahrt.S01E"),
+    ],
+)
+def test_what_no_index_has_is_called_as_its_sites_slugs_are_read(
+    ask: Ask, site: str, slug: str, film: bool, name: str
+):
+    AvailabilityRecordFactory(site=SiteFactory(site_id=site), slug=slug, film=film)
+    (item,) = read_feed(ask("t=search"))
+    assert item.title.startswith(name)
+
+
+def test_the_feed_needs_nothing_that_is_only_remembered(
+    ask: Ask, settings, tmp_path, request: pytest.FixtureRequest
+):
+    request.addfinalizer(caches._again.clear)
+    settings.CACHES = {
+        "default": {
+            **settings.CACHES["default"],
+            "BACKEND": "anibridge.lib.caches.Redis",
+            "LOCATION": "redis://127.0.0.1:1/0",
+            "OPTIONS": {},
+        }
+    }
+    make_show("Sintel")
+    assert len(read_feed(ask("t=search&limit=1"))) == 1
+    assert len(read_feed(ask("t=search&limit=1&offset=1"))) == 1
+    assert len(read_feed(ask("t=tvsearch&q=Sintel&season=1&ep=1"))) == 2
 
 
 def test_one_client_turning_pages_hides_nothing_from_another(ask: Ask):

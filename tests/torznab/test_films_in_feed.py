@@ -252,7 +252,12 @@ def test_pages_do_not_overlap_while_new_films_arrive(ask: Ask):
 def test_a_page_is_read_along_an_index_in_the_order_of_time(
     fogworks: str, asked: set[int], sites: Collection[str] | None, index: str
 ):
-    SiteFactory(site_id="sto")
+    # So many of another site that it makes a difference along which index the page is read.
+    other = SiteFactory(site_id="sto")
+    AvailabilityRecord.objects.bulk_create(
+        AvailabilityRecordFactory.build(site=other, season=number % 2, episode=number + 1)
+        for number in range(1000)
+    )
     shown = frozenset(sites or Site.objects.enabled().values_list("pk", flat=True))
     page = feed.Page(sites=shown, where=categories.condition(asked))
     statement, params = feed._statement(page, shown, frozenset())
@@ -269,6 +274,7 @@ def plan(statement: str, params: tuple[object, ...]) -> str:
     """How the database goes about it; PostgreSQL is kept from sorting what is only little in a test."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
+            cursor.execute(f"ANALYZE {AvailabilityRecord._meta.db_table}")
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute("SET LOCAL enable_bitmapscan = off")
             cursor.execute("SET LOCAL enable_sort = off")

@@ -1,0 +1,77 @@
+"""A season has a folder for itself: what lies in it is what a client imports."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalogue.models import Site
+from downloads import services
+from downloads.models import Job, JobStatus
+from tests.downloads.carrying import carry
+from tests.downloads.factories import JobFactory
+from tests.downloads.orders import order
+
+
+@pytest.fixture(autouse=True)
+def hosts_that_answer(settings: Any) -> None:
+    settings.PROVIDER_ORDER = ["Filemoon", "Streamtape"]
+
+
+def season() -> Job:
+    done = carry(services.enqueue(order(slug="caminandes", episode=None, category="tv"))[0])
+    assert done.status == JobStatus.COMPLETED, done.error_message
+    return done
+
+
+def below(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_one_whose_files_were_kept_and_that_is_grabbed_again_does_not_mix_with_them(
+    demo_site: Site,
+):
+    first = season()
+    folder = Path(first.result_path)
+    (folder / "subtitles.srt").write_bytes(b"put there by somebody")
+    kept = below(folder)
+    services.remove(first.pk, delete_files=False)
+    second = season()
+    own = Path(second.result_path)
+    assert own == folder.with_name(f"{folder.name}.2")
+    assert below(folder) == kept
+    assert {str(path) for path in own.iterdir()} == set(second.files.values_list("path", flat=True))
+    assert {path.name for path in own.iterdir()} == set(kept) - {"subtitles.srt"}
+    services.remove(second.pk, delete_files=True)
+    assert not own.exists()
+    assert below(folder) == kept
+
+
+def test_a_folder_that_was_emptied_is_used_again(demo_site: Site):
+    first = season()
+    folder = Path(first.result_path)
+    services.remove(first.pk, delete_files=False)
+    for path in folder.iterdir():
+        path.unlink()
+    assert Path(season().result_path) == folder
+
+
+def test_one_that_goes_on_keeps_to_the_folder_in_which_it_began(demo_site: Site):
+    done = season()
+    folder = Path(done.result_path)
+    gone, *_ = sorted(folder.iterdir())
+    gone.unlink()
+    Job.objects.filter(pk=done.pk).update(status=JobStatus.FAILED)
+    again = carry(services.retry(done.pk))
+    assert Path(again.result_path) == folder
+    assert gone.exists()
+
+
+def test_the_folder_of_another_season_on_the_list_is_left_alone_also_when_it_is_empty(
+    demo_site: Site, settings
+):
+    """Its client has moved the files away, and would find those of the other one there."""
+    waiting, _ = services.enqueue(order(slug="caminandes", episode=None, category="tv"))
+    folder = settings.DOWNLOAD_DIR / "tv" / waiting.name
+    JobFactory(completed=True, result_path=str(folder))
+    assert Path(carry(waiting).result_path) == folder.with_name(f"{folder.name}.2")
