@@ -27,12 +27,18 @@ def name_of(node: ast.expr) -> str:
     return getattr(node, "attr", getattr(node, "id", ""))
 
 
+def hands_on(call: ast.Call) -> bool:
+    """Whether it is `super().send_task(…)`: that names no task, whoever called it does."""
+    owner = getattr(call.func, "value", None)
+    return isinstance(owner, ast.Call) and name_of(owner.func) == "super"
+
+
 def sent_names() -> dict[str, str]:
     """Task name → where it is sent from, for every call of `send_task` or `signature`."""
     found: dict[str, str] = {}
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and name_of(node.func) in SENDERS:
+            if isinstance(node, ast.Call) and name_of(node.func) in SENDERS and not hands_on(node):
                 where = f"{path.relative_to(ROOT)}:{node.lineno}"
                 named = [word.value for word in node.keywords if word.arg in ("name", "task")]
                 first = (node.args or named)[0]
