@@ -33,6 +33,7 @@ def bring(job: Job, *, notes: Path, may_copy: bool = True) -> None:
     """
     rows = [row for row in job.files.all() if row.path]
     _require_room(rows, Path(job.moving_to))
+    _choose_folder(job, rows)
     moved = {}
     with watch.cancellation(lambda: _require_wish(job), every=1.0):
         for row in rows:
@@ -71,6 +72,30 @@ def path_of_gone(job: Job, folder: Path) -> dict[str, str]:
     path = folder / tail(job, Path(job.result_path))
     fits = len(str(path)) <= MAX_PATH and not os.path.lexists(path)
     return {"result_path": str(path)} if fits else {}
+
+
+def _choose_folder(job: Job, rows: list[JobFile]) -> None:
+    """The folder that a season has for itself gets another name where somebody's files are in the one of its name: a
+    client imports all that lies in it. Written down before the first file moves, so that one that moved is found."""
+    if job.episode is not None or not has_folder(job) or any(row.moved_as for row in rows):
+        return
+    names = {row.pk: tail(job, Path(row.path)) for row in rows}
+    tops = {name.parts[0] for name in names.values() if len(name.parts) > 1}
+    if len(tops) != 1:
+        return
+    usual = Path(job.moving_to) / tops.pop()
+    if usual.resolve() == (Path(job.save_path) / usual.name).resolve():
+        return  # another name of the same place
+    places = {Path(job.moving_to) / names[row.pk]: row for row in rows}
+    began = usual.is_dir() and all(
+        path in places and _is_there_already(job, places[path], Path(places[path].path), path)
+        for path in usual.iterdir()
+    )
+    own = usual.name if began else targets.free_folder(job, usual).name
+    for row in rows:
+        name = names[row.pk]
+        row.moved_as = str(Path(own, *name.parts[1:])) if len(name.parts) > 1 else str(name)
+    JobFile.objects.bulk_update(rows, ["moved_as"])
 
 
 def _bring_file(job: Job, row: JobFile, *, notes: Path, may_copy: bool) -> None:
@@ -171,12 +196,21 @@ def _arrived(job: Job, moved: dict[Path, Path]) -> None:
     }
     folder = Path(job.result_path) if job.result_path and job.episode is None else None
     if folder is not None and moved and folder not in moved:
-        values["result_path"] = str(Path(job.moving_to) / tail(job, folder))
+        values["result_path"] = str(Path(job.moving_to) / _moved_folder(job, folder))
     elif not moved and not any(Path(row.path).exists() for row in job.files.exclude(path="")):
         values |= path_of_gone(job, Path(job.moving_to))
     Job.objects.filter(pk=job.pk).update(**values)
     now.files.update(moved_as="")
     transitions.remark(job.pk, f"its files were brought to {job.moving_to}")
+
+
+def _moved_folder(job: Job, folder: Path) -> Path:
+    """The folder of a job's files as it is called below the new save path."""
+    name = tail(job, folder)
+    noted = {
+        Path(told).parts[0] for told in job.files.values_list("moved_as", flat=True) if "/" in told
+    }
+    return Path(noted.pop(), *name.parts[1:]) if len(noted) == 1 else name
 
 
 def _drop_own_folders(job: Job, moved: dict[Path, Path]) -> None:

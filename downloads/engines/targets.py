@@ -88,6 +88,11 @@ def _folder_of_season(job: Job, usual: Path) -> Path:
     for path in job.files.exclude(path="").values_list("path", flat=True):
         if (folder := Path(path).parent).parent == usual.parent:
             return folder
+    return free_folder(job, usual)
+
+
+def free_folder(job: Job, usual: Path) -> Path:
+    """The first folder called so, or so with a number, that nobody's files are in."""
     for number in range(1, MOST_NAMES):
         folder = usual if number == 1 else usual.with_name(f"{usual.name}.{number}")
         if not _is_lived_in(job, folder):

@@ -6,11 +6,16 @@ from typing import Any
 import pytest
 
 from catalogue.models import Site
-from downloads import services
+from downloads import moving, services, tending
 from downloads.models import Job, JobStatus
 from tests.downloads.carrying import carry
 from tests.downloads.factories import JobFactory
 from tests.downloads.orders import order
+from tests.downloads.placed import BODY, now, paths
+from tests.downloads.placed import pack as pack
+from tests.downloads.placed import root as root
+
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +80,40 @@ def test_the_folder_of_another_season_on_the_list_is_left_alone_also_when_it_is_
     folder = settings.DOWNLOAD_DIR / "tv" / waiting.name
     JobFactory(completed=True, result_path=str(folder))
     assert Path(carry(waiting).result_path) == folder.with_name(f"{folder.name}.2")
+
+
+def test_it_is_moved_into_a_folder_that_nobody_elses_files_are_in(pack: Job, root: Path):
+    theirs = root / "done" / "Caminandes.S01" / "Caminandes.S01E01.mp4"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"not ours")
+    (theirs.parent / "Caminandes.S01E02.mp4").write_bytes(BODY)
+    tending.relocate(pack.pk, root / "done")
+    own = root / "done" / "Caminandes.S01.2"
+    assert now(pack).result_path == str(own)
+    assert below(own) == {f"Caminandes.S01E0{number}.mp4": BODY for number in (1, 2)}
+    assert sorted(paths(pack)) == sorted(str(path) for path in own.iterdir())
+    assert theirs.read_bytes() == b"not ours"
+    assert not (root / "tv" / "Caminandes.S01").exists()
+    tending.relocate(pack.pk, root / "tv")
+    assert now(pack).result_path == str(root / "tv" / "Caminandes.S01.2")
+
+
+def test_a_move_that_was_cut_short_goes_on_into_the_folder_in_which_it_began(
+    pack: Job, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    theirs = root / "done" / "Caminandes.S01" / "Caminandes.S01E01.mp4"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"not ours")
+
+    def cut(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moving, "_note", cut)
+        tending.relocate(pack.pk, root / "done")
+    own = root / "done" / "Caminandes.S01.2"
+    assert len(list(own.iterdir())) == 1, "one is there, and nobody has written it down"
+    tending.run()
+    assert now(pack).result_path == str(own)
+    assert sorted(paths(pack)) == sorted(str(path) for path in own.iterdir())
+    assert below(theirs.parent) == {theirs.name: b"not ours"}
