@@ -233,12 +233,8 @@ class _Search:
             if one.whole and one.year and not (one.key in facts and facts[one.key].learned_at)
             and filmyears.namesake(filmyears.numbered(lists.get(one.key, ())), names.get(one.key, ()))
         ]  # fmt: skip
-        told = filmlists.pages(
-            [(one.site, one.hit.slug) for one in unknown],
-            deadline=self.deadline,
-            answered=self.answered,
-        )
-        return {key: resolving.facts_on(page, facts.get(key)) for key, page in told.items()}
+        titles = [(one.site, one.hit.slug) for one in unknown]
+        return resolving.facts_on_pages(titles, facts, self.deadline, self.answered)
 
     def _target(
         self, one: _Series, films: Films | None, facts: Facts | None, names: Sequence[str]

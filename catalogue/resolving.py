@@ -300,8 +300,7 @@ def _of_pages(
             known = facts.get((site_id, slug))
             if known is None or (known.year is None and known.learned_at is None):
                 unknown.append((by_id[site_id], slug))
-    told = filmlists.pages(unknown, deadline=deadline, answered=answered)
-    return {key: facts_on(page, facts.get(key)) for key, page in told.items()}
+    return facts_on_pages(unknown, facts, deadline, answered)
 
 
 def _narrowed(
@@ -379,8 +378,18 @@ def _is_over(choice: Choice, site: Site, facts: Facts | None) -> bool:
     return later or (facts.end_year is not None and facts.end_year < timezone.now().year)
 
 
-def facts_on(page: TitleFacts, known: Facts | None) -> Facts:
-    """What a title's page says just now, over what was known of it before."""
+def facts_on_pages(
+    titles: Iterable[tuple[Site, str]],
+    known: Mapping[tuple[str, str], Facts],
+    deadline: float,
+    answered: Answered,
+) -> dict[tuple[str, str], Facts]:
+    """What the titles' pages say just now, over what was known of them before; nothing of one that could not be read."""
+    told = filmlists.pages(titles, deadline=deadline, answered=answered)
+    return {key: _facts_on(page, known.get(key)) for key, page in told.items()}
+
+
+def _facts_on(page: TitleFacts, known: Facts | None) -> Facts:
     # A title that the index does not have has no row to learn for.
     learned_at = known.learned_at if known else timezone.now()
     told = learning.values_of(page)

@@ -67,12 +67,15 @@ def test_nothing_is_sent_of_an_answer_that_breaks_off():
 def test_a_short_answer_waits_for_nobody():
     """The thread is done before the loop has taken anything."""
     done = threading.Event()
+    was_done: list[bool] = []
 
     def short() -> Iterable[bytes]:
         yield b"x"
         done.set()
 
-    ask(app_of(short), lambda _: done.wait(30) or pytest.fail("the thread waits for the loop"))
+    told = ask(app_of(short), lambda _: was_done.append(done.wait(30)))
+    assert was_done == [True] * len(told)
+    assert body_of(told) == b"x"
 
 
 def test_a_long_answer_goes_piece_by_piece_as_fast_as_it_is_taken(monkeypatch: pytest.MonkeyPatch):
